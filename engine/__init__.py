@@ -1,0 +1,1 @@
+"""chainrule: a deep-learning engine written to be read."""

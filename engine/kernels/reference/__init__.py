@@ -1,0 +1,1 @@
+"""The reference backend: plain NumPy for every op."""
