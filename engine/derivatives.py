@@ -1,0 +1,282 @@
+"""Derivatives: the walk back through the graph, and what is built on it.
+
+The walk visits the nodes that led to a result, newest first. Creation order is a topological order (a node is made after
+its parents), so when a node's turn comes all gradients flowing into it have arrived and have been added up: the
+multivariate chain rule sums over every path. The node's formulas then hand a gradient to each of its parents.
+"""
+
+import sys
+import threading
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import AutogradError, DtypeError, ShapeError
+from chainrule.graph import Node, wrap
+from chainrule.names import autograd, ops
+from chainrule.state import Flag, state
+from chainrule.tensor import Tensor
+
+_deposits = threading.Lock()  # two threads may finish at the same leaf
+_by_order = attrgetter("order")
+
+
+def history(roots: list[Node], oldest: int) -> list[Node]:
+    """All nodes that led to the roots, oldest first, without those made before `oldest`. Iterative: no depth is too deep."""
+    seen = set(roots)
+    stack = list(seen)
+    while stack:
+        for p in stack.pop().parents:
+            if p is not None and p not in seen and p.order >= oldest:
+                seen.add(p)
+                stack.append(p)
+    return sorted(seen, key=_by_order)
+
+
+def leading_to(nodes: list[Node], wanted: set[Node]) -> set[Node]:
+    """Those of the nodes (oldest first) from which a wanted node can be reached."""
+    found = set()
+    for node in nodes:
+        if node in wanted or any(p in found for p in node.parents):
+            found.add(node)
+    return found
+
+
+def walk(roots: list[tuple[Node, Any]], wanted: set[Node] | None, create_graph: bool, retain_graph: bool) -> Any:
+    """Push gradients from the roots down; yields (node, gradient, whether it is ours to keep) for each wanted node (None:
+    for each leaf and each node with `retain`).
+
+    A gradient's first arrival at a node is borrowed, the second allocates the sum, later ones add in place: only arrays
+    that the walk itself allocated are ever written.
+    """
+    grads: dict[Node, Any] = {}
+    owned: set[Node] = set()
+    for node, g in roots:
+        grads[node] = grads[node] + g if node in grads else g
+    oldest = 0 if not wanted else min(n.order for n in wanted)
+    todo = history(list(grads), oldest)
+    needed = None if wanted is None else leading_to(todo, wanted)
+    while todo:
+        node = todo.pop()
+        g = grads.pop(node, None)
+        if g is None:
+            continue
+        if node.hooks:
+            g = run_hooks(node, g, create_graph)
+            owned.discard(node)
+        if (node.retain if wanted is None else node in wanted):
+            yield node, g, node in owned
+        owned.discard(node)
+        if node.op is None or (needed is not None and node not in needed):
+            continue
+        xp = ops if create_graph else node.kernels
+        for parent, d in node.op.vjp(node, g, xp, needed):
+            if state.anomaly:
+                check_finite(node, d)
+            before = grads.get(parent)
+            if d.__class__ is tuple:  # from a Pick: one of several outputs
+                index, d = d
+                slots = grads.setdefault(parent, [None] * parent.op.outputs)
+                slots[index] = d if slots[index] is None else slots[index] + d
+            elif before is None:
+                grads[parent] = d
+            elif create_graph:
+                grads[parent] = before + d
+            elif parent in owned and before.__class__ is np.ndarray:
+                np.add(before, d, out=before)
+            else:
+                grads[parent] = before + d
+                owned.add(parent)
+        if not retain_graph and node.kept:
+            node.kept = None
+
+
+def check_finite(node: Node, d: Any) -> None:
+    """Inside detect_anomaly: AutogradError at the first op whose derivative is NaN."""
+    for value in d if isinstance(d, tuple) else (d,):
+        array = value._data if isinstance(value, Tensor) else value
+        if not isinstance(array, int) and np.isnan(array).any():
+            raise AutogradError(f"the derivative of {node.op.name}, called at {node.place()}, has NaN")
+
+
+class detect_anomaly(Flag):
+    """Inside, backward raises AutogradError at the first op whose derivative has NaN, and says where the op was called.
+
+    >>> import chainrule as cr
+    >>> x = cr.tensor([0.0], requires_grad=True)
+    >>> y = (x.sqrt() * 0).sum()
+    >>> with cr.detect_anomaly():
+    ...     y.backward()  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    chainrule.errors.AutogradError: the derivative of sqrt, called at ... has NaN
+    """
+
+    name = "anomaly"
+    value = True
+
+
+def run_hooks(node: Node, g: Any, create_graph: bool) -> Any:
+    """Call a node's hooks in order; each may replace the gradient."""
+    for hook in list(node.hooks.values()):
+        given = g if isinstance(g, Tensor) else wrap(g)
+        answer = hook(given)
+        if answer is not None:
+            if tuple(answer.shape) != node.shape:
+                raise ShapeError(f"a hook on {node.name} returned shape {tuple(answer.shape)}, the gradient has {node.shape}")
+            g = answer if create_graph or not isinstance(answer, Tensor) else answer._data
+    return g
+
+
+class Handle:
+    """What register_hook returns: `remove()` takes the hook away."""
+
+    def __init__(self, hooks: dict[int, Any], key: int) -> None:
+        self.hooks, self.key = hooks, key
+
+    def remove(self) -> None:
+        """Take the hook away; again does nothing."""
+        self.hooks.pop(self.key, None)
+
+    def __enter__(self) -> "Handle":
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self.remove()
+
+
+def add_hook(node: Node, hook: Any) -> Handle:
+    """Hang a hook on a node."""
+    if not callable(hook):
+        raise TypeError(f"register_hook({hook!r}): a hook is a function of the gradient")
+    if node.hooks is None:
+        node.hooks = {}
+    key = max(node.hooks, default=-1) + 1
+    node.hooks[key] = hook
+    return Handle(node.hooks, key)
+
+
+def _holders(g: Any) -> int:
+    return sys.getrefcount(g)
+
+
+def _measure() -> int:
+    """How many references `own` sees to an array that only the walk and its caller hold."""
+
+    def like_walk() -> Any:
+        g = np.zeros(1)
+        yield None, g, False
+
+    return next(_holders(d) for node, d, owned in like_walk())
+
+
+_ALONE = _measure()
+
+
+def own(g: Any, owned: bool) -> Any:
+    """An array that nobody else holds: g itself where the walk allocated it or nobody kept it, else a copy."""
+    if isinstance(g, np.ndarray):
+        if g.base is None and g.flags.c_contiguous and (owned or sys.getrefcount(g) <= _ALONE):
+            return g
+        return g.copy()
+    return np.array(g) if isinstance(g, np.generic) else g.copy()
+
+
+def initial_gradient(op: str, output: Tensor, given: Any, create_graph: bool) -> Any:
+    """The gradient to start with: given, or 1 for a single element. Raw, or a Tensor where the walk is recorded."""
+    if given is None:
+        if output.numel() != 1:
+            raise AutogradError(f"{op}: the output has shape {output.shape}; pass a gradient of that shape, or reduce it to one "
+                                "element first, for example with .sum() or .mean()")
+        given = wrap(np.ones_like(output._data))
+    given = given if isinstance(given, Tensor) else wrap(np.asarray(given, output.dtype))
+    if given.shape != output.shape:
+        raise ShapeError(f"{op}: the gradient has shape {given.shape}, the output {output.shape}")
+    if given.dtype != output.dtype:
+        given = given.to(output.dtype)
+    return given if create_graph else given._data
+
+
+def backward(output: Tensor, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False,
+             inputs: Any = None) -> None:
+    """See `Tensor.backward`."""
+    if output.node is None:
+        raise AutogradError("backward(): no operation that led here was recorded: no input has requires_grad=True, or it ran "
+                            "under no_grad")
+    g = initial_gradient("backward()", output, gradient, create_graph)
+    retain = create_graph if retain_graph is None else retain_graph
+    wanted = None
+    if inputs is not None:
+        listed = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+        wanted = {node_of("backward", t) for t in listed}
+    with Flag(create_graph):
+        for node, d, owned in walk([(output.node, g)], wanted, create_graph, retain):
+            if create_graph:
+                value = d if isinstance(d, Tensor) else wrap(d)
+            else:
+                value = wrap(own(d, owned))
+            del d
+            with _deposits:
+                if node.grad is None:
+                    node.grad = value
+                elif create_graph or node.grad.node is not None:
+                    node.grad = node.grad + value
+                else:
+                    np.add(node.grad._data, value._data, out=node.grad._data)
+                    node.grad._version[0] += 1
+
+
+def node_of(op: str, t: Any) -> Node:
+    """The node of a tensor to differentiate by; an error where it has none."""
+    if not isinstance(t, Tensor):
+        raise DtypeError(f"{op}: an input is a {type(t).__name__}, it must be a Tensor")
+    node: Node | None = t.node
+    if node is None:
+        raise AutogradError(f"{op}: an input ({t.dtype}{t.shape}) does not require a gradient; call requires_grad_() on it "
+                            "before it is used")
+    return node
+
+
+def gradients(roots: list[tuple[Node, Any]], targets: list[Node], create_graph: bool, retain_graph: bool) -> list[Any]:
+    """Raw or recorded gradients at the target nodes, None where there is no path; a node may be listed twice."""
+    with Flag(create_graph):
+        found = {node: d if isinstance(d, Tensor) else own(d, owned) for node, d, owned in
+                 walk(roots, set(targets), create_graph, retain_graph)} if targets else {}
+    return [found.get(node) for node in targets]
+
+
+def grad(outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool | None = None, create_graph: bool = False,
+         allow_unused: bool = False) -> tuple[Any, ...]:
+    """The gradients of `outputs` with respect to `inputs`, as a tuple; no tensor's `grad` is touched.
+
+    `outputs`, `inputs`: a tensor or a sequence of them. `grad_outputs`: for each output the gradient to start with, of
+    its shape; may be left out (None) for single elements, where it is 1. `create_graph` records the computation, so
+    that the results can be differentiated again. Raises AutogradError where an input was not used, unless
+    `allow_unused`, which gives None for it.
+
+    >>> import chainrule as cr
+    >>> x = cr.tensor(3.0, requires_grad=True)
+    >>> first, = cr.grad(x**3, x, create_graph=True)
+    >>> first.item(), cr.grad(first, x)[0].item()
+    (27.0, 18.0)
+    """
+    outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    if grad_outputs is None or isinstance(grad_outputs, Tensor | np.ndarray):
+        grad_outputs = [grad_outputs] * len(outputs)
+    if len(grad_outputs) != len(outputs):
+        raise ShapeError(f"grad: {len(outputs)} outputs but {len(grad_outputs)} grad_outputs")
+    targets = [node_of("grad", t) for t in inputs]
+    roots = []
+    for output, g in zip(outputs, grad_outputs, strict=True):
+        if output.node is None:
+            raise AutogradError("grad: no operation that led to an output was recorded")
+        roots.append((output.node, initial_gradient("grad", output, g, create_graph)))
+    answers = gradients(roots, targets, create_graph, create_graph if retain_graph is None else retain_graph)
+    for i, answer in enumerate(answers):
+        if answer is None and not allow_unused:
+            raise AutogradError(f"grad: input {i} was not used to compute the outputs; pass allow_unused=True to get None for it")
+    return tuple(a if a is None or isinstance(a, Tensor) else wrap(a) for a in answers)
+
+
+autograd.backward, autograd.add_hook = backward, add_hook

@@ -1,0 +1,405 @@
+"""The graph: nodes, and ops as rows of a table.
+
+Calling an op computes with the kernel of its name and, where an input has a node, makes a node for the result. The node
+keeps what the op's derivative formulas ask for and refers to its inputs' nodes; `derivatives.py` walks it backward.
+"""
+
+import sys
+from inspect import signature
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from chainrule import dtypes, kernels
+from chainrule.errors import AutogradError, DtypeError, ShapeError, explain
+from chainrule.kernels import BY_TYPE
+from chainrule.names import autograd, ops
+from chainrule.state import Flag, state
+from chainrule.tensor import Tensor, View
+
+tick = count().__next__
+new: Any = object.__new__
+getframe = sys._getframe
+ndarray = np.ndarray
+SCALARS = frozenset({int, float, bool, complex})
+UNCHANGING = [0]  # the write counter of what cannot be written: scalars
+table: dict[str, "Op"] = {}
+
+
+class no_grad(Flag):
+    """Record nothing inside, in this thread: `with chainrule.no_grad(): ...` (or as a decorator).
+
+    >>> import chainrule as cr
+    >>> x = cr.tensor(2.0, requires_grad=True)
+    >>> with cr.no_grad():
+    ...     (x * x).requires_grad
+    False
+    """
+
+
+class enable_grad(Flag):
+    """Record inside, even within `no_grad`."""
+
+    value = True
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations are being recorded in this thread."""
+    return state.recording
+
+
+class Node:
+    """One recorded call: what the backward pass needs of it, and edges to the nodes of its inputs.
+
+    Nodes refer to nodes and to kept arrays, never to the tensor they computed: so there are no reference cycles, and data
+    that nobody kept is freed. A leaf's node has no op, and holds the leaf's gradient.
+    """
+
+    __slots__ = ("op", "parents", "plan", "kept", "static", "kernels", "shape", "dtype", "order", "code", "instruction",
+                 "hooks", "grad", "retain", "__weakref__")
+    op: Any  # None for a leaf
+    parents: tuple["Node | None", ...]  # one per input; None where the input has no history
+    plan: Any  # which formulas will run, and where their arguments come from
+    kept: Any  # (array, counter of writes, its value when kept, the array's node) of each; None once freed
+    static: dict[str, Any]  # the keywords of the call
+    kernels: Any  # the backend it was computed with
+    shape: tuple[int, ...]
+    dtype: Any
+    order: int  # creation order is a topological order
+    code: Any  # where the call stands: code object and instruction, never a frame
+    instruction: int
+    hooks: Any
+    grad: Any  # for leaves, and after retain_grad(): the gradient so far
+    retain: bool
+
+    @property
+    def next_functions(self) -> tuple[tuple["Node | None", int], ...]:
+        """The nodes this one's gradient flows to, each with the index of the output that was used."""
+        return tuple((p, 0) for p in self.parents)
+
+    @property
+    def name(self) -> str:
+        """The op's name in CamelCase; a leaf's is AccumulateGrad."""
+        return "AccumulateGrad" if self.op is None else "".join(w.capitalize() for w in self.op.name.split("_"))
+
+    def place(self) -> str:
+        """`file:line, in function`: where the op was called."""
+        if self.code is None:
+            return "an unknown place"
+        line = next((n for start, end, n in self.code.co_lines() if n and start <= self.instruction < end), 0)
+        return f"{self.code.co_filename}:{line}, in {self.code.co_name}"
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
+
+
+def leaf(array: Any) -> Node:
+    """The node of a leaf: the end of a path, where gradients accumulate."""
+    node: Node = new(Node)
+    node.op, node.parents, node.plan, node.kept, node.static, node.kernels = None, (), None, (), {}, None
+    node.shape, node.dtype, node.order, node.code, node.instruction = array.shape, array.dtype, tick(), None, 0
+    node.hooks = node.grad = None
+    node.retain = True
+    return node
+
+
+SELF: Any = object()  # in a node's kept values: the array is the result itself
+_inside: dict[str, bool] = {}  # file name -> whether it is one of ours
+
+
+def _is_inside(filename: str, frame: Any) -> bool:
+    found = _inside[filename] = frame.f_globals.get("__name__", "").partition(".")[0] == "chainrule"
+    return found
+
+
+def record(op: Any, plan: Any, inputs: Any, nodes: Any, out: Tensor, static: dict[str, Any], xp: Any) -> Node:
+    """Make the node of a call and hang it on its result."""
+    node: Node = new(Node)
+    node.op, node.parents, node.plan, node.static, node.kernels = op, tuple(nodes), plan, static, xp
+    data = out._data
+    node.shape, node.dtype, node.order = data.shape, data.dtype, tick()
+    node.hooks = node.grad = None
+    node.retain = False
+    kept: Any = ()
+    if plan.keep:
+        kept = []
+        for i in plan.keep:
+            if i < 0:
+                kept.append((data, out._version, out._version[0], SELF))
+            elif isinstance(t := inputs[i], Tensor):
+                version = t._version
+                kept.append((t._data, version, version[0], nodes[i]))
+            else:
+                kept.append((t, UNCHANGING, 0, None))
+    node.kept = kept
+    frame = getframe(2)
+    while frame.f_back is not None:  # out of this package: to the line that its user wrote
+        code = frame.f_code
+        try:
+            if not _inside[code.co_filename]:
+                break
+        except KeyError:
+            if not _is_inside(code.co_filename, frame):
+                break
+        frame = frame.f_back
+    node.code, node.instruction = frame.f_code, frame.f_lasti
+    out._node = node
+    return node
+
+
+def wrap(array: Any, node: Node | None = None) -> Tensor:
+    """A Tensor around a raw array, unchecked."""
+    out: Tensor = new(Tensor)
+    out._data = array if isinstance(array, ndarray) or hasattr(array, "__cuda_array_interface__") else np.asarray(array)
+    out._node, out._version, out._view = node, [0], None
+    return out
+
+
+def kept_values(node: Node, xp: Any) -> list[Any]:
+    """What the node kept: raw arrays, or Tensors with their histories where the walk itself is recorded.
+
+    Raises AutogradError where the graph was freed, or a kept array was written to since.
+    """
+    if node.kept is None:
+        raise AutogradError(
+            f"backward through {node.op.name} a second time (called at {node.place()}): the first walk freed what it had "
+            "kept. Pass retain_graph=True to the first, or compute the result anew")
+    values = []
+    for array, counter, stamp, source in node.kept:
+        if counter[0] != stamp:
+            raise AutogradError(
+                f"{node.op.name}, called at {node.place()}, needs a value for its derivative that was changed in place since "
+                f"({array.dtype}{array.shape}, {counter[0] - stamp} writes). Write to a clone() instead, or later")
+        if xp is ops and isinstance(array, ndarray):
+            array = wrap(array, node if source is SELF else source)
+        values.append(array)
+    return values
+
+
+def unbroadcast(xp: Any, g: Any, shape: tuple[int, ...]) -> Any:
+    """Sum g over the axes along which an input of this shape was repeated: the adjoint of broadcasting."""
+    lead = len(g.shape) - len(shape)
+    axes = tuple(range(lead)) + tuple(lead + i for i, n in enumerate(shape) if n == 1 != g.shape[lead + i])
+    return xp.reshape(xp.sum(g, axis=axes), shape)
+
+
+class Plan:
+    """For one pattern of inputs that have nodes: what to keep, and each wanted formula with where its arguments are."""
+
+    __slots__ = ("keep", "calls")
+
+    def __init__(self, keep: tuple[int, ...], calls: tuple[Any, ...]) -> None:
+        self.keep, self.calls = keep, calls
+
+
+class Op:
+    """A row of the table: an operation and, for each input, the formula of its derivative.
+
+    `Op("multiply", a=lambda xp, g, b: g * b, b=lambda xp, g, a: g * a)`: the formula of input `a` turns the gradient `g` of
+    the result into that of `a`. `xp` is a namespace of functions over raw arrays, or `ops` itself, over Tensors, when the
+    walk is to be recorded: so one formula serves derivatives of any order. Its further parameters say what it needs,
+    and what is to be kept from the forward pass: an input, `out`, a keyword of the call, or `<its own input>_shape`.
+    An input with `None` for a formula has no derivative. A row with one formula `each` takes any number of inputs; it
+    may ask for `position`, the input's index.
+
+    Words: `elementwise` (broadcasting, each output element depends on the inputs' elements beside it), `linear` (in its
+    one input or in all), `bilinear` (in two inputs). They give shortcuts to forward mode. `floats`: integers are
+    converted first. `views`: the result may share memory with the first input.
+
+    `forward(xp, *inputs, **keywords)` computes the op where no kernel has its name: so users make their own,
+    which stay out of the table.
+
+    >>> import chainrule as cr
+    >>> cube = cr.Op("cube", forward=lambda xp, x: x * x * x, x=lambda xp, g, x: 3 * g * x * x)
+    >>> x = cr.tensor(2.0, requires_grad=True)
+    >>> cube(x).backward(); x.grad
+    tensor(12.)
+    """
+
+    def __init__(self, name: str, doc: str = "", *, forward: Any = None, word: str = "", floats: bool = False,
+                 views: bool = False, broadcasts: bool | None = None, promotes: bool = True, **formulas: Any) -> None:
+        self.name, self.__doc__, self.forward, self.word, self.views = name, doc or type(self).__doc__, forward, word, views
+        self.floats, self.promotes = floats, promotes
+        self.broadcasts = (word == "elementwise") if broadcasts is None else broadcasts
+        self.variadic = tuple(formulas) == ("each",)
+        self.inputs, self.formulas = tuple(formulas), tuple(formulas.values())
+        self.differentiable = any(f is not None for f in self.formulas)
+        self.asks = tuple(None if f is None else self._asked(i, f) for i, f in zip(self.inputs, self.formulas, strict=True))
+        self.plans: dict[int, Any] = {}
+        if forward is None:
+            table[name] = self
+            setattr(ops, name, self)
+
+    def _asked(self, own: str, formula: Any) -> tuple[str, ...]:
+        names = tuple(signature(formula).parameters)[2:]
+        for n in names:
+            if n.endswith("_shape") and n[:-6] in self.inputs and n[:-6] != own:
+                raise ValueError(f"Op {self.name!r}: the formula of {own!r} asks for {n!r}; it may only ask for {own}_shape")
+        return names
+
+    def plan(self, pattern: int, arity: int) -> Plan | None:
+        """The plan for a call with `arity` inputs of which those in the bit pattern have nodes; None to record nothing."""
+        keep: list[int] = []
+        calls = []
+        for i in range(arity):
+            row = 0 if self.variadic else i
+            asked = self.asks[row] if row < len(self.asks) else None
+            if not pattern >> i & 1 or asked is None:
+                continue
+            sources: list[Any] = []
+            for name in asked:
+                if name == "out" or (name in self.inputs and not self.variadic):
+                    index = -1 if name == "out" else self.inputs.index(name)
+                    if index not in keep:
+                        keep.append(index)
+                    sources.append(keep.index(index))
+                elif name == self.inputs[row] + "_shape":
+                    sources.append(SHAPE)
+                elif name == "position" and self.variadic:
+                    sources.append((i,))
+                else:
+                    sources.append(name)
+            calls.append((i, self.formulas[row], tuple(sources)))
+        found = Plan(tuple(keep), tuple(calls)) if calls else None
+        self.plans[pattern] = found
+        return found
+
+    def __call__(self, *inputs: Any, **static: Any) -> Tensor:
+        arrays: list[Any] = []
+        nodes: list[Any] = []
+        pattern, bit = 0, 1  # which inputs have nodes, as bits
+        dtype: Any = None
+        even = True
+        for t in inputs:
+            if isinstance(t, Tensor):
+                array = t._data
+                node = t._node if t._view is None else t.node
+                if node is not None:
+                    pattern |= bit
+                if array.dtype is not dtype:
+                    if dtype is None:
+                        dtype = array.dtype
+                    else:
+                        even = False
+            elif t.__class__ in SCALARS:
+                array, node = t, None
+                if dtype is None or t.__class__ is complex:
+                    even = False
+            else:
+                return self(*[convert(self, t) for t in inputs], **static)
+            arrays.append(array)
+            nodes.append(node)
+            bit <<= 1
+        if not even or (dtype.kind != "f" and (self.floats or len(arrays) > 1)):
+            arrays = self._harmonise(arrays)
+        xp = state.backend or BY_TYPE.get(arrays[0].__class__) or kernels.of(_first(arrays))
+        try:
+            if self.forward is None:
+                data = getattr(xp, self.name)(*arrays, **static)
+            else:
+                data = self.forward(xp, *arrays, **static)
+        except Exception as error:
+            raise explain(self, inputs, static, error) from (None if isinstance(error, ValueError) else error)
+        if data.__class__ is not ndarray and not hasattr(data, "__cuda_array_interface__"):
+            data = np.asarray(data)
+        out: Tensor = new(Tensor)
+        out._data = data
+        out._node = out._view = None
+        if self.views and np.may_share_memory(data, arrays[0]):
+            source = inputs[0]
+            base, path = (source, ()) if source._view is None else (source._view.base, source._view.path)
+            out._version = base._version
+            out._view = View(base, (*path, (self.name, static)), base._version[0])
+        else:
+            out._version = [0]
+        if pattern and state.recording:
+            plan = self.plans.get(pattern, UNKNOWN)
+            if plan is UNKNOWN:
+                plan = self.plan(pattern, len(arrays))
+            if plan is not None and data.dtype.kind in "fc":
+                record(self, plan, inputs, nodes, out, static, xp)
+        return out
+
+    def _harmonise(self, arrays: list[Any]) -> list[Any]:
+        """Bring the inputs to one dtype by the rules of dtypes.py. Inputs without a formula keep theirs."""
+        which = [i for i, a in enumerate(arrays) if self.promotes and (
+            self.variadic or not self.differentiable or (i < len(self.formulas) and self.formulas[i] is not None))]
+        strong = [arrays[i].dtype for i in which if isinstance(arrays[i], ndarray) or hasattr(arrays[i], "dtype")]
+        common = dtypes.promote(*strong) if strong else None
+        for i in which:
+            if arrays[i].__class__ in SCALARS:
+                wanted = dtypes.of_scalar(arrays[i], common)
+                common = wanted if common is None else dtypes.promote(common, wanted)
+        if common is None:
+            return arrays
+        if self.floats and common.kind in "biu":
+            common = dtypes.get_default_dtype()
+        out = list(arrays)
+        for i in which:
+            if out[i].__class__ in SCALARS:
+                if common.kind not in "fc" or not strong:
+                    out[i] = np.asarray(out[i], common)
+            elif out[i].dtype != common:
+                out[i] = out[i].astype(common)
+        return out
+
+    def vjp(self, node: Node, g: Any, xp: Any, needed: Any) -> list[tuple[Node, Any]]:
+        """The gradients of the inputs, given that of the result: (parent node, gradient) pairs."""
+        values = kept_values(node, xp)
+        out = []
+        static, parents = node.static, node.parents
+        for i, formula, sources in node.plan.calls:
+            parent = parents[i]
+            if needed is not None and parent not in needed:
+                continue
+            args = []
+            for s in sources:
+                if s.__class__ is int:
+                    args.append(values[s])
+                elif s.__class__ is str:
+                    args.append(static[s])
+                else:
+                    args.append(parent.shape if s is SHAPE else s[0])
+            d = formula(xp, g, *args)
+            if d.shape != parent.shape:
+                if not self.broadcasts:
+                    raise ShapeError(f"{self.name}: the derivative formula of input {i} gave shape {tuple(d.shape)} for an "
+                                     f"input of shape {parent.shape}")
+                d = unbroadcast(xp, d, parent.shape)
+            if d.dtype != parent.dtype:
+                d = xp.astype(d, parent.dtype)
+            out.append((parent, d))
+        return out
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}({', '.join(self.inputs)})>"
+
+
+class _Source:
+    """A mark in a plan."""
+
+
+SHAPE = _Source()  # the argument is the input's own shape
+UNKNOWN: Any = _Source()  # no plan was made yet
+
+
+def _first(arrays: list[Any]) -> Any:
+    """The first array among scalars."""
+    return next((a for a in arrays if hasattr(a, "dtype")), np.zeros(()))
+
+
+def convert(op: Op, value: Any) -> Any:
+    """What an op takes for an input: tensors and Python numbers as they are, arrays and lists as tensors."""
+    if isinstance(value, Tensor) or value.__class__ in SCALARS:
+        return value
+    if isinstance(value, float):
+        return float(value)  # np.float64 among others: weak, as Python's
+    if isinstance(value, np.ndarray | np.generic | list | tuple):
+        return autograd.as_tensor(value)
+    if hasattr(value, "__array__"):
+        return autograd.as_tensor(np.asarray(value))
+    raise DtypeError(f"{op.name}: expected a tensor, an array or a number, got {type(value).__name__} {value!r:.60}")
+
+
+autograd.leaf = leaf

@@ -1,0 +1,45 @@
+"""What each thread remembers: whether it records, which backend is forced, whether it is recomputing a checkpoint."""
+
+import threading
+from typing import Any
+
+
+class State(threading.local):
+    """Thread-local flags; the class attributes are every thread's defaults."""
+
+    recording: bool = True  # off inside no_grad
+    backend: Any = None  # a kernels namespace forced by `with backend(...)`
+    recomputing: bool = False  # a checkpoint runs its function again: running statistics stay as they are
+    anomaly: bool = False  # inside detect_anomaly: look for NaN in every gradient
+
+
+state = State()
+
+
+class Flag:
+    """A context manager (and decorator) that sets one of the flags and puts the former value back, per thread."""
+
+    name = "recording"
+    value: Any = False
+
+    def __init__(self, value: Any = None) -> None:
+        if value is not None:
+            self.value = value
+        self.before: list[Any] = []
+
+    def __enter__(self) -> None:
+        self.before.append(getattr(state, self.name))
+        setattr(state, self.name, self.value)
+
+    def __exit__(self, *problem: object) -> None:
+        setattr(state, self.name, self.before.pop())
+
+    def __call__(self, function: Any) -> Any:
+        from functools import wraps
+
+        @wraps(function)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            with type(self)(self.value):
+                return function(*args, **kwargs)
+
+        return wrapped
