@@ -21,16 +21,19 @@ from chainrule.kernels.reference.windows import Sizes, accumulator, add_windows,
 __all__ = ["convolution", "convolution_transpose", "convolution_weight"]
 
 
-def _check(name: str, x_channels: int, out_channels: int, weight_shape: Sizes, groups: int) -> None:
-    """The channels of x, y and weight must fit together."""
-    if groups < 1 or x_channels != weight_shape[1] * groups or out_channels != weight_shape[0] or out_channels % groups:
-        raise ValueError(f"{name}: {x_channels} input and {out_channels} output channels in {groups} groups do not fit a "
-                         f"weight of shape {tuple(weight_shape)}, which is (output, input / groups, *kernel)")
-
-
-def _check_size(name: str, found: Sizes, expected: Sizes) -> None:
-    if tuple(found) != tuple(expected):
-        raise ValueError(f"{name}: an output of spatial size {tuple(expected)} was expected, not {tuple(found)}")
+def check_arguments(name: str, x_shape: Sizes, weight_shape: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes,
+                    groups: int, y_shape: Sizes | None = None) -> tuple[int, ...]:
+    """The spatial size of y; a ValueError where the shapes of x, weight and y (if it is given) do not fit together."""
+    channels, outputs = x_shape[1], weight_shape[0]
+    if groups < 1 or channels != weight_shape[1] * groups or outputs % groups:
+        raise ValueError(f"{name}: {channels} input channels in {groups} groups do not fit a weight of shape "
+                         f"{tuple(weight_shape)}, which is (output, input / groups, *kernel), output a multiple of groups")
+    out = output_size(name, x_shape[2:], weight_shape[2:], stride, padding, dilation)
+    expected = (x_shape[0], outputs, *out)
+    if y_shape is not None and tuple(y_shape) != expected:
+        raise ValueError(f"{name}: a y of shape {expected} belongs to an x of shape {tuple(x_shape)} and a weight of shape "
+                         f"{tuple(weight_shape)}, not one of shape {tuple(y_shape)}")
+    return out
 
 
 def convolution(x: Any, weight: Any, *, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int) -> Any:
@@ -42,10 +45,9 @@ def convolution(x: Any, weight: Any, *, stride: Sizes, padding: Sizes, dilation:
     >>> convolution(np.array([[[1., 2, 3, 4]]]), np.array([[[1., 10]]]), stride=(1,), padding=(0,), dilation=(1,), groups=1)
     array([[[21., 32., 43.]]])
     """
-    batch, channels, *size = x.shape
+    batch = x.shape[0]
     outputs, inner, *kernel = weight.shape
-    _check("convolution", channels, outputs, weight.shape, groups)
-    out = output_size("convolution", size, kernel, stride, padding, dilation)
+    out = check_arguments("convolution", x.shape, weight.shape, stride, padding, dilation, groups)
     dtype = np.result_type(x, weight)
     wide = accumulator(dtype)
     columns = gather_windows(x, kernel, stride, padding, dilation, out)            # (N, C, *K, *out)
@@ -67,9 +69,8 @@ def convolution_transpose(y: Any, weight: Any, *, stride: Sizes, padding: Sizes,
     """
     batch, outputs, *out = y.shape
     _, inner, *kernel = weight.shape
-    _check("convolution_transpose", inner * groups, outputs, weight.shape, groups)
-    _check_size("convolution_transpose", out,
-                output_size("convolution_transpose", size, kernel, stride, padding, dilation))
+    check_arguments("convolution_transpose", (batch, inner * groups, *size), weight.shape, stride, padding, dilation,
+                    groups, y.shape)
     dtype = np.result_type(y, weight)
     wide = accumulator(dtype)
     rows = weight.reshape(groups, outputs // groups, inner * prod(kernel)).astype(wide, copy=False)
@@ -89,12 +90,9 @@ def convolution_weight(x: Any, y: Any, *, stride: Sizes, padding: Sizes, dilatio
     ...                    stride=(1,), padding=(0,), dilation=(1,), groups=1, size=(2,))
     array([[[ 7., 10.]]])
     """
-    batch, channels, *spatial = x.shape
-    outputs, out = y.shape[1], y.shape[2:]
-    inner = channels // max(groups, 1)
-    _check("convolution_weight", channels, outputs, (outputs, inner, *size), groups)
-    _check_size("convolution_weight", out,
-                output_size("convolution_weight", spatial, size, stride, padding, dilation))
+    batch, outputs, *out = y.shape
+    inner = x.shape[1] // max(groups, 1)
+    check_arguments("convolution_weight", x.shape, (outputs, inner, *size), stride, padding, dilation, groups, y.shape)
     dtype = np.result_type(x, y)
     wide = accumulator(dtype)
     columns = gather_windows(x, size, stride, padding, dilation, out)
