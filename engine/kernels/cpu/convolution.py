@@ -21,6 +21,7 @@ import numpy as np
 from chainrule.kernels import reference
 from chainrule.kernels.cpu.blas import AVAILABLE, gemm
 from chainrule.kernels.cpu.jit import jit, prange
+from chainrule.kernels.cpu.planes import is_plane, pair, plane
 from chainrule.kernels.reference.convolution import check_arguments
 from chainrule.kernels.reference.windows import Sizes
 
@@ -33,33 +34,52 @@ SHARES = 16
 
 
 @jit
+def _visible(position: int, stride: int, padding: int, dilation: int, length: int, out: int) -> Any:
+    """Which of `out` windows see the input (of that length) at this kernel position: the first, how many, and where."""
+    shift = position * dilation - padding
+    left = min(out, max(0, (stride - 1 - shift) // stride))
+    right = max(left, min(out, (length - 1 - shift) // stride + 1))
+    return left, right - left, left * stride + shift
+
+
+@jit
 def _fill_columns(columns: Any, x: Any, first: int, width: int, kernel_height: int, kernel_width: int,
                   stride: Any, padding: Any, dilation: Any, row: int, rows: int, out_width: int) -> None:
-    """columns (width * KH * KW, rows * OW) = the windows of x (C, H, W), channels first … first + width, output rows row …"""
-    height, row_length = x.shape[1], x.shape[2]
+    """columns (width * KH * KW, rows * OW) = the windows of x (C, H, W), channels first … first + width, output rows row …
+
+    Positions in the flat arrays are unsigned: a signed index may be negative, meaning from the end, and the test for
+    that keeps the loops from being vectorised.
+    """
+    height, length = x.shape[1], x.shape[2]
+    source, target, step = x.reshape(-1), columns.reshape(-1), np.uint64(stride[1])
     line = 0
     for channel in range(first, first + width):
         for kh in range(kernel_height):
             for kw in range(kernel_width):
-                shift = kw * dilation[1] - padding[1]
-                # output columns left … right - 1 see the input; the others see padding
-                left = min(out_width, max(0, (-shift + stride[1] - 1) // stride[1]))
-                right = max(left, min(out_width, (row_length - 1 - shift) // stride[1] + 1))
+                left, count, begin = _visible(kw, stride[1], padding[1], dilation[1], length, out_width)
+                before, seen, after = np.uint64(left), np.uint64(count), np.uint64(out_width - left - count)
+                to = np.uint64(line * columns.shape[1])
                 for i in range(rows):
-                    source = (row + i) * stride[0] - padding[0] + kh * dilation[0]
-                    target = columns[line, i * out_width:(i + 1) * out_width]
-                    if source < 0 or source >= height:
-                        target[:] = 0
+                    above = (row + i) * stride[0] - padding[0] + kh * dilation[0]
+                    if above < 0 or above >= height:
+                        for j in range(np.uint64(out_width)):
+                            target[to + j] = 0
+                        to += np.uint64(out_width)
                         continue
-                    target[:left] = 0
-                    target[right:] = 0
-                    seen = x[channel, source]
-                    if stride[1] == 1:
-                        for j in range(left, right):
-                            target[j] = seen[j + shift]
+                    for j in range(before):
+                        target[to + j] = 0
+                    to += before
+                    at = np.uint64((channel * height + above) * length + begin)
+                    if step == np.uint64(1):
+                        for j in range(seen):
+                            target[to + j] = source[at + j]
                     else:
-                        for j in range(left, right):
-                            target[j] = seen[j * stride[1] + shift]
+                        for j in range(seen):
+                            target[to + j] = source[at + j * step]
+                    to += seen
+                    for j in range(after):
+                        target[to + j] = 0
+                    to += after
                 line += 1
 
 
@@ -67,26 +87,26 @@ def _fill_columns(columns: Any, x: Any, first: int, width: int, kernel_height: i
 def _add_columns(columns: Any, x: Any, first: int, width: int, kernel_height: int, kernel_width: int,
                  stride: Any, padding: Any, dilation: Any, row: int, rows: int, out_width: int) -> None:
     """The adjoint of _fill_columns: add columns to the places of x that they were taken from."""
-    height, row_length = x.shape[1], x.shape[2]
+    height, length = x.shape[1], x.shape[2]
+    target, source, step = x.reshape(-1), columns.reshape(-1), np.uint64(stride[1])
     line = 0
     for channel in range(first, first + width):
         for kh in range(kernel_height):
             for kw in range(kernel_width):
-                shift = kw * dilation[1] - padding[1]
-                left = min(out_width, max(0, (-shift + stride[1] - 1) // stride[1]))
-                right = max(left, min(out_width, (row_length - 1 - shift) // stride[1] + 1))
+                left, count, begin = _visible(kw, stride[1], padding[1], dilation[1], length, out_width)
+                seen = np.uint64(count)
                 for i in range(rows):
-                    target = (row + i) * stride[0] - padding[0] + kh * dilation[0]
-                    if target < 0 or target >= height:
+                    below = (row + i) * stride[0] - padding[0] + kh * dilation[0]
+                    if below < 0 or below >= height:
                         continue
-                    source = columns[line, i * out_width:(i + 1) * out_width]
-                    seen = x[channel, target]
-                    if stride[1] == 1:
-                        for j in range(left, right):
-                            seen[j + shift] += source[j]
+                    at = np.uint64(line * columns.shape[1] + i * out_width + left)
+                    to = np.uint64((channel * height + below) * length + begin)
+                    if step == np.uint64(1):
+                        for j in range(seen):
+                            target[to + j] += source[at + j]
                     else:
-                        for j in range(left, right):
-                            seen[j * stride[1] + shift] += source[j]
+                        for j in range(seen):
+                            target[to + j * step] += source[at + j]
                 line += 1
 
 
@@ -156,26 +176,17 @@ def _weight(x: Any, y: Any, sums: Any, stride: Any, padding: Any, dilation: Any,
 
 def _declines(first: Any, second: Any, result: int, depth: int) -> bool:
     """Whether the reference is to do it: the arrays' kind, or `result` elements of `depth` multiplications being few."""
-    return (not AVAILABLE or first.ndim not in (3, 4) or first.dtype != second.dtype
-            or first.dtype not in (np.float32, np.float64) or not first.dtype.isnative
-            or result * depth < SMALLEST)
-
-
-def _planar(array: Any) -> Any:
-    """A contiguous array of two spatial dimensions, the first of them 1 where there was only one."""
-    array = np.ascontiguousarray(array)
-    return array.reshape(*array.shape[:2], 1, array.shape[2]) if array.ndim == 3 else array
-
-
-def _plane(one: int, sizes: Sizes) -> tuple[int, int]:
-    """Two sizes, the first of them `one` where there was only one."""
-    first, second = sizes if len(sizes) == 2 else (one, *sizes)
-    return int(first), int(second)
+    return not AVAILABLE or not is_plane(first) or first.dtype != second.dtype or result * depth < SMALLEST
 
 
 def _tile_rows(depth: int, out: Sizes) -> int:
     """How many output rows' columns, of `depth` elements a position, make a tile."""
     return max(1, min(out[0], TILE // max(1, depth * out[1])))
+
+
+def _blocks(inner: int, kernel: Sizes, wanted: int) -> int:
+    """Into how many blocks to cut a group's channels: no more than wanted, each with 256 lines of columns or more."""
+    return max(1, min(wanted, inner, inner * prod(kernel) // 256))
 
 
 def convolution(x: Any, weight: Any, *, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int) -> Any:
@@ -187,8 +198,8 @@ def convolution(x: Any, weight: Any, *, stride: Sizes, padding: Sizes, dilation:
     out = check_arguments("convolution", x.shape, weight.shape, stride, padding, dilation, groups)
     if _declines(x, weight, x.shape[0] * weight.shape[0] * prod(out), prod(weight.shape[1:])):
         return reference.convolution(x, weight, stride=stride, padding=padding, dilation=dilation, groups=groups)
-    y = np.empty((x.shape[0], weight.shape[0], *_plane(1, out)), x.dtype)
-    _forward(_planar(x), _planar(weight), y, _plane(1, stride), _plane(0, padding), _plane(1, dilation), int(groups),
+    y = np.empty((x.shape[0], weight.shape[0], *pair(1, out)), x.dtype)
+    _forward(plane(x), plane(weight), y, pair(1, stride), pair(0, padding), pair(1, dilation), int(groups),
              _tile_rows(prod(weight.shape[1:]), y.shape[2:]))
     return y.reshape(*y.shape[:2], *out)
 
@@ -207,10 +218,10 @@ def convolution_transpose(y: Any, weight: Any, *, stride: Sizes, padding: Sizes,
     if _declines(y, weight, y.size, prod(weight.shape[1:])):
         return reference.convolution_transpose(y, weight, stride=stride, padding=padding, dilation=dilation,
                                                groups=groups, size=size)
-    x = np.zeros((*shape[:2], *_plane(1, size)), y.dtype)
-    y, weight = _planar(y), _planar(weight)
-    block = -(-inner // _blocks(inner, SHARES // max(1, y.shape[0] * groups)))
-    _transpose(y, weight, x, _plane(1, stride), _plane(0, padding), _plane(1, dilation), int(groups),
+    x = np.zeros((*shape[:2], *pair(1, size)), y.dtype)
+    y, weight = plane(y), plane(weight)
+    block = -(-inner // _blocks(inner, weight.shape[2:], SHARES // max(1, y.shape[0] * groups)))
+    _transpose(y, weight, x, pair(1, stride), pair(0, padding), pair(1, dilation), int(groups),
                _tile_rows(block * prod(weight.shape[2:]), y.shape[2:]), block)
     return x.reshape(shape)
 
@@ -229,17 +240,12 @@ def convolution_weight(x: Any, y: Any, *, stride: Sizes, padding: Sizes, dilatio
     if _declines(x, y, y.size, prod(shape[1:])):
         return reference.convolution_weight(x, y, stride=stride, padding=padding, dilation=dilation, groups=groups,
                                             size=size)
-    x, y, kernel = _planar(x), _planar(y), _plane(1, size)
+    x, y, kernel = plane(x), plane(y), pair(1, size)
     # Blocks of channels first, since they need no sums to be added; then shares of the images.
-    blocks = _blocks(inner, SHARES // groups)
+    blocks = _blocks(inner, kernel, SHARES // groups)
     shares = max(1, min(x.shape[0], SHARES // (groups * blocks)))
     block = -(-inner // blocks)
     sums = np.empty((shares, *shape[:2], *kernel), x.dtype)
-    _weight(x, y, sums, _plane(1, stride), _plane(0, padding), _plane(1, dilation), int(groups),
+    _weight(x, y, sums, pair(1, stride), pair(0, padding), pair(1, dilation), int(groups),
             _tile_rows(block * prod(kernel), y.shape[2:]), block)
     return (sums[0] if shares == 1 else sums.sum(0)).reshape(shape)
-
-
-def _blocks(channels: int, wanted: int) -> int:
-    """Into how many blocks to cut the channels of a group: no more than wanted, none narrower than eight channels."""
-    return max(1, min(wanted, channels // 8))
