@@ -51,12 +51,12 @@ def cache_root() -> Path:
     return Path(base) / "chainrule"
 
 
-def source_hash() -> str:
-    """A hash of every kernel source in this folder and of the versions that compile them."""
+def source_hash(folder: Path) -> str:
+    """A hash of every source in the folder and of the versions that compile them."""
     digest = hashlib.sha256()
     versions = (platform.python_version(), numpy.__version__, numba.__version__)
     digest.update("\0".join(versions).encode())
-    for source in sorted(Path(__file__).parent.glob("*.py")):
+    for source in sorted(folder.glob("*.py")):
         digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
     return digest.hexdigest()[:24]
 
@@ -65,7 +65,7 @@ def source_hash() -> str:
 def cache_folder() -> Path | None:
     """Where this version's compiled kernels are kept; None where no folder can be written."""
     try:
-        folder = cache_root() / source_hash()
+        folder = cache_root() / source_hash(Path(__file__).parent)
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except (OSError, RuntimeError):  # RuntimeError: there is no home directory

@@ -11,10 +11,10 @@ import numpy as np
 from chainrule.kernels.cpu.blas import AVAILABLE, gemm
 from chainrule.kernels.cpu.jit import jit, prange
 
-# Products of fewer multiplications than this are left to NumPy, which then is as fast.
-SMALLEST = 1 << 17
 # A task has at least this many multiplications, and a product at most this many tasks.
 TASK, TASKS = 1 << 18, 16
+# Products of fewer multiplications than this are left to NumPy: there is nothing to share between two threads.
+SMALLEST = 2 * TASK
 
 
 @jit(parallel=True)
@@ -31,8 +31,9 @@ def _product(a: Any, b: Any, bias: Any, out: Any, transpose_a: bool, transpose_b
         height, width = (end - begin, columns) if tall else (rows, end - begin)
         if bias.size > 0:
             for i in range(top, top + height):
-                for j in range(left, left + width):
-                    out[i, j] = bias[j]
+                line, shift = out[i], np.uint64(left)
+                for j in range(np.uint64(width)):  # unsigned positions are vectorised (see convolution.py)
+                    line[shift + j] = bias[shift + j]
         # op(a)'s rows `top …` begin at row `top` of a, or at its column where a is transposed; b alike.
         first = a[:, top:] if transpose_a else a[top:]
         second = b[left:] if transpose_b else b[:, left:]
