@@ -25,16 +25,16 @@ def _load() -> Any:
     """The shared library, or None. Not by importing its package, which would make its symbols global to the process."""
     try:
         spec = find_spec("scipy_openblas64")
-        folder = Path(list(spec.submodule_search_locations or [])[0]) / "lib" if spec else None
+        folder = Path(next(iter(spec.submodule_search_locations or []))) / "lib" if spec else None
         if folder is None:
             return None
         pattern = "*.dll" if sys.platform == "win32" else "libscipy*"
-        library = ctypes.CDLL(str(sorted(folder.glob(pattern))[0]), mode=ctypes.RTLD_LOCAL)
+        library = ctypes.CDLL(str(min(folder.glob(pattern))), mode=ctypes.RTLD_LOCAL)
         for letter in "sd":
             pointer = ctypes.cast(getattr(library, f"scipy_cblas_{letter}gemm64_"), ctypes.c_void_p).value
             llvm.add_symbol(f"chainrule_{letter}gemm", pointer)
         library.scipy_openblas_set_num_threads64_(1)
-    except (OSError, IndexError, AttributeError):
+    except (OSError, StopIteration, ValueError, AttributeError):
         return None
     return library
 
@@ -76,9 +76,10 @@ def gemm(transpose_a: bool, transpose_b: bool, rows: int, columns: int, inner: i
     raise TypeError("gemm is for compiled kernels; in Python, use numpy.matmul")
 
 
-@overload(gemm, inline="never")
+@overload(gemm, inline="never")  # type: ignore[misc, untyped-decorator, unused-ignore]
 def _gemm(transpose_a: Any, transpose_b: Any, rows: Any, columns: Any, inner: Any, alpha: Any,
           a: Any, lda: Any, b: Any, ldb: Any, beta: Any, c: Any, ldc: Any) -> Any:
+    real: Any
     if c.dtype == types.float32:
         product, real = _sgemm, numpy.float32
     elif c.dtype == types.float64:

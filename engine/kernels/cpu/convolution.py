@@ -34,7 +34,8 @@ SHARES = 16
 
 
 @jit
-def _visible(position: int, stride: int, padding: int, dilation: int, length: int, out: int) -> Any:
+def _visible(position: int, stride: int, padding: int, dilation: int, length: int,
+             out: int) -> tuple[int, int, int]:
     """Which of `out` windows see the input (of that length) at this kernel position: the first, how many, and where."""
     shift = position * dilation - padding
     left = min(out, max(0, (stride - 1 - shift) // stride))

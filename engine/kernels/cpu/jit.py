@@ -19,9 +19,10 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache, update_wrapper
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numba
 import numpy
@@ -96,7 +97,7 @@ class _Locator(caching._CacheLocator):  # type: ignore[misc, unused-ignore]
 
 
 class _Implementation(caching.CompileResultCacheImpl):  # type: ignore[misc, unused-ignore]
-    _locator_classes = [_Locator]
+    _locator_classes = (_Locator,)
 
 
 class _Cache(caching.FunctionCache):  # type: ignore[misc, unused-ignore]
@@ -107,14 +108,14 @@ class _Cache(caching.FunctionCache):  # type: ignore[misc, unused-ignore]
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
             return super().load_overload(sig, target_context)
-        except Exception:  # unpickling a damaged file raises whatever it likes; the kernel is compiled anew
+        except Exception:  # noqa: BLE001 - unpickling a damaged file raises whatever it likes
+            with suppress(OSError):
+                self.flush()  # an empty index, so that the kernel, compiled anew, can be saved
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        try:
+        with suppress(OSError):
             super().save_overload(sig, data)
-        except OSError:
-            return
 
 
 class _ParallelImplementation(_Implementation):
@@ -186,11 +187,17 @@ class Parallel:
 def _compiled(function: Callable[..., Any], parallel: bool) -> Any:
     options = {"nogil": True, "parallel": parallel, "fastmath": set(FAST_MATH), "error_model": "numpy"}
     dispatcher = numba.njit(**options)(function)
-    try:
+    with suppress(RuntimeError, OSError):  # there is nowhere to keep it: the kernel is compiled in every process
         dispatcher._cache = (_ParallelCache if parallel else _Cache)(function)
-    except (RuntimeError, OSError):  # there is nowhere to keep it: the kernel is compiled in every process
-        pass
     return dispatcher
+
+
+@overload
+def jit(function: Callable[..., Any]) -> Any: ...
+
+
+@overload
+def jit(*, parallel: bool) -> Callable[[Callable[..., Any]], Any]: ...
 
 
 def jit(function: Callable[..., Any] | None = None, *, parallel: bool = False) -> Any:
@@ -200,5 +207,5 @@ def jit(function: Callable[..., Any] | None = None, *, parallel: bool = False) -
     from Python: its `prange` loops run on `get_num_threads()` threads. Compiled code releases the GIL.
     """
     if function is None:
-        return lambda function: jit(function, parallel=parallel)
+        return Parallel if parallel else jit
     return Parallel(function) if parallel else _compiled(function, parallel=False)

@@ -46,7 +46,7 @@ def _max_indices(x: Any, index: Any, kernel: Any, stride: Any, padding: Any, dil
                         if column >= width:
                             break
                         value = x[p, row, column]
-                        if found < 0 or value > best or value != value:
+                        if found < 0 or value > best or np.isnan(value):
                             best = value
                             found = row * width + column
                 index[p, i, j] = found

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy
 
-from chainrule.kernels.reference.convolution import *  # noqa: F403
-from chainrule.kernels.reference.pooling import *  # noqa: F403
+from chainrule.kernels.reference.convolution import *
+from chainrule.kernels.reference.pooling import *
 
 
 def __getattr__(name: str) -> Any:

@@ -9,8 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.kernels.reference.windows import Sizes, accumulator, add_windows, extent, gather_windows, interior
-from chainrule.kernels.reference.windows import output_size, taps
+from chainrule.kernels.reference.windows import (
+    Sizes,
+    accumulator,
+    add_windows,
+    extent,
+    gather_windows,
+    interior,
+    output_size,
+    taps,
+)
 
 __all__ = ["average_pool", "average_pool_transpose", "fold", "max_pool_indices", "unfold"]
 
@@ -48,7 +56,7 @@ def max_pool_indices(x: Any, *, kernel: Sizes, stride: Sizes, padding: Sizes, di
     index = np.full((*lead, *out), -1, np.int64)
     for _, seen in taps(kernel, stride, dilation, out):
         value, at = padded[seen], np.broadcast_to(place[seen], index.shape)
-        better = (at >= 0) & ((index < 0) | (value > best) | (value != value))
+        better = (at >= 0) & ((index < 0) | (value > best) | np.isnan(value))
         best = np.where(better, value, best)
         index = np.where(better, at, index)
     if index.size and index.min() < 0:

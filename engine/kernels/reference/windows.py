@@ -67,7 +67,7 @@ def gather_windows(x: Any, kernel: Sizes, stride: Sizes, padding: Sizes, dilatio
     lead, size = x.shape[:x.ndim - dims], x.shape[x.ndim - dims:]
     padded = np.zeros(lead + extent(size, kernel, stride, padding, dilation, out), x.dtype)
     padded[interior(size, padding)] = x
-    columns = np.empty((*lead, *kernel, *out), x.dtype)
+    columns: Any = np.empty((*lead, *kernel, *out), x.dtype)
     for position, seen in taps(kernel, stride, dilation, out):
         columns[(*(slice(None),) * len(lead), *position)] = padded[seen]
     return columns
