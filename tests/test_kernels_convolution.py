@@ -20,9 +20,10 @@ BACKENDS = {"reference": reference, "cpu": cpu}
 
 @pytest.fixture(autouse=True, scope="module")
 def compiled_at_every_size() -> Iterator[None]:
-    """The compiled kernels also take the small shapes that tests draw."""
+    """The compiled kernels also take the small shapes that tests draw, over threads."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(import_module("chainrule.kernels.cpu.convolution"), "SMALLEST", 1)
+        for threshold in ("SMALLEST", "SHARED"):
+            patch.setattr(import_module("chainrule.kernels.cpu.convolution"), threshold, 1)
         yield
 
 
@@ -81,7 +82,7 @@ def test_maps_agree_with_the_definition_and_are_adjoint(backend: str, case: dict
 
 # Shapes that the compiled kernels cut: several tiles of rows, blocks of channels, shares of the images; the last is depthwise.
 LARGE = [
-    ((2, 70, 40, 50), (8, 70, 3, 3), (1, 1), (1, 1), (1, 1), 1),
+    ((2, 70, 41, 50), (8, 70, 3, 3), (1, 1), (1, 1), (1, 1), 1),
     ((1, 64, 70, 33), (16, 32, 3, 3), (2, 3), (2, 0), (1, 2), 2),
     ((1, 300, 5000), (4, 300, 3), (1,), (1,), (1,), 1),
     ((17, 3, 20, 20), (5, 3, 5, 4), (1, 1), (2, 2), (1, 1), 1),

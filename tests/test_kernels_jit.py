@@ -150,20 +150,27 @@ def test_number_of_threads() -> None:
         jit.set_num_threads(before)
 
 
-def test_bits_do_not_depend_on_the_number_of_threads() -> None:
+def test_bits_do_not_depend_on_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("convolution", "pooling"):
+        monkeypatch.setattr(import_module(f"chainrule.kernels.cpu.{name}"), "SHARED", 1)
     rng = np.random.default_rng(0)
     x, g, weight = (rng.standard_normal(shape, np.float32) for shape in [(3, 5, 12, 12), (3, 7, 12, 12), (7, 5, 3, 3)])
     rows, matrix = rng.standard_normal((301, 64), np.float32), rng.standard_normal((80, 64), np.float32)
     arguments = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1}
+    pool = {"kernel": (3, 3), "stride": (2, 2), "padding": (1, 1), "ceil_mode": True}
+    average = {**pool, "count_include_pad": False, "divisor": None}
+    images = rng.standard_normal((5, 4, 23, 23), np.float32)
 
     def results() -> list[Any]:
         return [cpu.convolution(x, weight, **arguments), cpu.convolution_transpose(g, weight, **arguments, size=(12, 12)),
-                cpu.convolution_weight(x, g, **arguments, size=(3, 3)), cpu.linear(rows, matrix, None)]
+                cpu.convolution_weight(x, g, **arguments, size=(3, 3)), cpu.linear(rows, matrix, None),
+                cpu.max_pool_indices(images, **pool, dilation=(1, 1)), cpu.average_pool(images, **average),
+                cpu.average_pool_transpose(images[:, :, :12, :12].repeat(4, 0), **average, size=(23, 23))]
 
-    with_lock_free = results()
-    with jit._lock:
+    shared = results()
+    with jit._lock:   # whoever does not get it runs the serial twin
         serial = results()
-    for one, other in zip(with_lock_free, serial, strict=True):
+    for one, other in zip(shared, serial, strict=True):
         np.testing.assert_array_equal(one, other, strict=True)
 
 

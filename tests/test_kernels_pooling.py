@@ -17,9 +17,10 @@ BACKENDS = {"reference": reference, "cpu": cpu}
 
 @pytest.fixture(autouse=True, scope="module")
 def compiled_at_every_size() -> Iterator[None]:
-    """The compiled kernels also take the small shapes that tests draw."""
+    """The compiled kernels also take the small shapes that tests draw, over threads."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(import_module("chainrule.kernels.cpu.pooling"), "SMALLEST", 1)
+        for threshold in ("SMALLEST", "SHARED"):
+            patch.setattr(import_module("chainrule.kernels.cpu.pooling"), threshold, 1)
         yield
 
 

@@ -25,8 +25,10 @@ from chainrule.kernels.cpu.planes import is_plane, pair, plane
 from chainrule.kernels.reference.convolution import check_arguments
 from chainrule.kernels.reference.windows import Sizes
 
-# Fewer multiplications than this are done sooner by NumPy than the kernels are found in the cache on disk.
+# Fewer multiplications than this are left to NumPy, so that tiny arrays (a gradient check's) compile nothing.
 SMALLEST = 1 << 14
+# From this many on, threads share the work; waking them takes longer than the serial twin below it.
+SHARED = 1 << 20
 # Elements of one tile's columns: float32 fills half a megabyte, which a core's second-level cache holds.
 TILE = 1 << 17
 # Convolution_weight divides its work into about this many tasks.
@@ -175,9 +177,14 @@ def _weight(x: Any, y: Any, sums: Any, stride: Any, padding: Any, dilation: Any,
                 beta = 1.0
 
 
-def _declines(first: Any, second: Any, result: int, depth: int) -> bool:
-    """Whether the reference is to do it: the arrays' kind, or `result` elements of `depth` multiplications being few."""
-    return not AVAILABLE or not is_plane(first) or first.dtype != second.dtype or result * depth < SMALLEST
+def _declines(first: Any, second: Any, work: int) -> bool:
+    """Whether the reference is to do it, for the arrays' kind or because there are few multiplications."""
+    return not AVAILABLE or not is_plane(first) or first.dtype != second.dtype or work < SMALLEST
+
+
+def _form(kernel: Any, work: int) -> Any:
+    """The kernel over threads, or its serial twin where there is too little to share."""
+    return kernel if work >= SHARED else kernel.serial
 
 
 def _tile_rows(depth: int, out: Sizes) -> int:
@@ -197,11 +204,12 @@ def convolution(x: Any, weight: Any, *, stride: Sizes, padding: Sizes, dilation:
     array([[[2., 2.]]])
     """
     out = check_arguments("convolution", x.shape, weight.shape, stride, padding, dilation, groups)
-    if _declines(x, weight, x.shape[0] * weight.shape[0] * prod(out), prod(weight.shape[1:])):
+    work = x.shape[0] * weight.size * prod(out)
+    if _declines(x, weight, work):
         return reference.convolution(x, weight, stride=stride, padding=padding, dilation=dilation, groups=groups)
     y = np.empty((x.shape[0], weight.shape[0], *pair(1, out)), x.dtype)
-    _forward(plane(x), plane(weight), y, pair(1, stride), pair(0, padding), pair(1, dilation), int(groups),
-             _tile_rows(prod(weight.shape[1:]), y.shape[2:]))
+    _form(_forward, work)(plane(x), plane(weight), y, pair(1, stride), pair(0, padding), pair(1, dilation), int(groups),
+                          _tile_rows(prod(weight.shape[1:]), y.shape[2:]))
     return y.reshape(*y.shape[:2], *out)
 
 
@@ -216,14 +224,15 @@ def convolution_transpose(y: Any, weight: Any, *, stride: Sizes, padding: Sizes,
     inner = weight.shape[1]
     shape = (y.shape[0], inner * groups, *size)
     check_arguments("convolution_transpose", shape, weight.shape, stride, padding, dilation, groups, y.shape)
-    if _declines(y, weight, y.size, prod(weight.shape[1:])):
+    work = y.size * prod(weight.shape[1:])
+    if _declines(y, weight, work):
         return reference.convolution_transpose(y, weight, stride=stride, padding=padding, dilation=dilation,
                                                groups=groups, size=size)
     x = np.zeros((*shape[:2], *pair(1, size)), y.dtype)
     y, weight = plane(y), plane(weight)
     block = -(-inner // _blocks(inner, weight.shape[2:], SHARES // max(1, y.shape[0] * groups)))
-    _transpose(y, weight, x, pair(1, stride), pair(0, padding), pair(1, dilation), int(groups),
-               _tile_rows(block * prod(weight.shape[2:]), y.shape[2:]), block)
+    _form(_transpose, work)(y, weight, x, pair(1, stride), pair(0, padding), pair(1, dilation), int(groups),
+                            _tile_rows(block * prod(weight.shape[2:]), y.shape[2:]), block)
     return x.reshape(shape)
 
 
@@ -238,7 +247,8 @@ def convolution_weight(x: Any, y: Any, *, stride: Sizes, padding: Sizes, dilatio
     inner = x.shape[1] // max(1, groups)
     shape = (y.shape[1], inner, *size)
     check_arguments("convolution_weight", x.shape, shape, stride, padding, dilation, groups, y.shape)
-    if _declines(x, y, y.size, prod(shape[1:])):
+    work = y.size * prod(shape[1:])
+    if _declines(x, y, work):
         return reference.convolution_weight(x, y, stride=stride, padding=padding, dilation=dilation, groups=groups,
                                             size=size)
     x, y, kernel = plane(x), plane(y), pair(1, size)
@@ -247,6 +257,6 @@ def convolution_weight(x: Any, y: Any, *, stride: Sizes, padding: Sizes, dilatio
     shares = max(1, min(x.shape[0], SHARES // (groups * blocks)))
     block = -(-inner // blocks)
     sums = np.empty((shares, *shape[:2], *kernel), x.dtype)
-    _weight(x, y, sums, pair(1, stride), pair(0, padding), pair(1, dilation), int(groups),
-            _tile_rows(block * prod(kernel), y.shape[2:]), block)
+    _form(_weight, work)(x, y, sums, pair(1, stride), pair(0, padding), pair(1, dilation), int(groups),
+                         _tile_rows(block * prod(kernel), y.shape[2:]), block)
     return (sums[0] if shares == 1 else sums.sum(0)).reshape(shape)

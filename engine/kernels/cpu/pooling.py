@@ -16,6 +16,8 @@ from chainrule.kernels.reference.windows import Sizes
 
 # Inputs of fewer elements than this are left to NumPy.
 SMALLEST = 1 << 11
+# From this many on, threads share the work; waking them takes longer than the serial twin below it.
+SHARED = 1 << 15
 
 
 @jit
@@ -85,6 +87,11 @@ def _spread(g: Any, x: Any, divisors: Any, kernel: Any, stride: Any, padding: An
                         x[p, row, column] += each
 
 
+def _form(kernel: Any, array: Any) -> Any:
+    """The kernel over threads, or its serial twin where there is too little to share."""
+    return kernel if array.size >= SHARED else kernel.serial
+
+
 def _planes(array: Any) -> Any:
     """(N, C, W) or (N, C, H, W) -> (N * C, H, W)."""
     array = plane(array)
@@ -103,7 +110,7 @@ def max_pool_indices(x: Any, *, kernel: Sizes, stride: Sizes, padding: Sizes, di
                                           ceil_mode=ceil_mode)
     out = pooled_size("max_pool", x.shape[2:], kernel, stride, padding, dilation, ceil_mode)
     index = np.empty((x.shape[0] * x.shape[1], *pair(1, out)), np.int64)
-    _max_indices(_planes(x), index, pair(1, kernel), pair(1, stride), pair(0, padding), pair(1, dilation))
+    _form(_max_indices, x)(_planes(x), index, pair(1, kernel), pair(1, stride), pair(0, padding), pair(1, dilation))
     if max(dilation) > 1 and index.min() < 0:  # only a dilated window can step over the input
         raise ValueError(f"max_pool: a window of kernel {tuple(kernel)} with dilation {tuple(dilation)} and padding "
                          f"{tuple(padding)} sees nothing of an input of spatial size {tuple(x.shape[2:])}")
@@ -125,7 +132,8 @@ def average_pool(x: Any, *, kernel: Sizes, stride: Sizes, padding: Sizes, ceil_m
     out = pooled_size("average_pool", size, kernel, stride, padding, once, ceil_mode)
     divisors = average_divisors(size, kernel, stride, padding, out, count_include_pad, divisor)
     y = np.empty((x.shape[0] * x.shape[1], *pair(1, out)), x.dtype)
-    _sums(_planes(x), y, divisors.astype(x.dtype).reshape(y.shape[1:]), pair(1, kernel), pair(1, stride), pair(0, padding))
+    _form(_sums, x)(_planes(x), y, divisors.astype(x.dtype).reshape(y.shape[1:]), pair(1, kernel), pair(1, stride),
+                    pair(0, padding))
     return y.reshape(*x.shape[:2], *out)
 
 
@@ -145,6 +153,6 @@ def average_pool_transpose(g: Any, *, kernel: Sizes, stride: Sizes, padding: Siz
     divisors = average_divisors(size, kernel, stride, padding, out, count_include_pad, divisor)
     planes = _planes(g)
     x = np.zeros((planes.shape[0], *pair(1, size)), g.dtype)
-    _spread(planes, x, divisors.astype(g.dtype).reshape(planes.shape[1:]), pair(1, kernel), pair(1, stride),
-            pair(0, padding))
+    _form(_spread, x)(planes, x, divisors.astype(g.dtype).reshape(planes.shape[1:]), pair(1, kernel), pair(1, stride),
+                      pair(0, padding))
     return x.reshape(*g.shape[:2], *size)
