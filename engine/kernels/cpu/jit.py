@@ -92,7 +92,8 @@ class _Locator(caching._CacheLocator):  # type: ignore[misc, unused-ignore]
 
     @classmethod
     def from_function(cls, py_func: Any, py_file: str) -> "_Locator | None":
-        folder = cache_folder()
+        # Only what the hash covers may be kept: a kernel from elsewhere is compiled in every process.
+        folder = cache_folder() if Path(py_file).parent == Path(__file__).parent else None
         return None if folder is None else cls(py_func, folder)
 
 
