@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import AutogradError, DtypeError, ShapeError
-from chainrule.graph import Node, wrap
+from chainrule.graph import Node, tick, wrap
 from chainrule.names import autograd, ops
 from chainrule.state import Flag, state
 from chainrule.tensor import Tensor
@@ -43,9 +43,10 @@ def leading_to(nodes: list[Node], wanted: set[Node]) -> set[Node]:
     return found
 
 
-def walk(roots: list[tuple[Node, Any]], wanted: set[Node] | None, create_graph: bool, retain_graph: bool) -> Any:
+def walk(roots: list[tuple[Node, Any]], wanted: set[Node] | None, create_graph: bool, retain_graph: bool,
+         border: bool = False) -> Any:
     """Push gradients from the roots down; yields (node, gradient, whether it is ours to keep) for each wanted node (None:
-    for each leaf and each node with `retain`).
+    for each leaf and each node with `retain`). With `border` it stops at the wanted nodes, and leaves their hooks alone.
 
     A gradient's first arrival at a node is borrowed, the second allocates the sum, later ones add in place: only arrays
     that the walk itself allocated are ever written.
@@ -61,6 +62,9 @@ def walk(roots: list[tuple[Node, Any]], wanted: set[Node] | None, create_graph: 
         node = todo.pop()
         g = grads.pop(node, None)
         if g is None:
+            continue
+        if border and wanted is not None and node in wanted:
+            yield node, g, node in owned
             continue
         if node.hooks:
             g = run_hooks(node, g, create_graph)
@@ -223,7 +227,7 @@ def backward(output: Tensor, gradient: Any = None, retain_graph: bool | None = N
                     node.grad = node.grad + value
                 else:
                     np.add(node.grad._data, value._data, out=node.grad._data)
-                    node.grad._version[0] += 1
+                    node.grad._version[0] = tick()
 
 
 def node_of(op: str, t: Any) -> Node:
