@@ -87,7 +87,7 @@ def nansum(input: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = No
     tensor(1.)
     """
     input, options = arguments("nansum", input, dim, axis, keepdim, keepdims, dtype)
-    return _sum(input if input.dtype.kind != "f" else ops.where(ops.isnan(input), 0, input), **options)
+    return _sum(input if input.dtype.kind in "biu" else ops.where(ops.isnan(input), 0, input), **options)
 
 
 # ---- products
@@ -103,7 +103,7 @@ def prod(input: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None
     tensor([0., 8., 0.])
     """
     input, options = arguments("prod", input, dim, axis, keepdim, keepdims, dtype)
-    found: Tensor = by_halves(input if input.dtype.kind == "f" else input.to("int64"), **options)
+    found: Tensor = by_halves(input.to("int64") if input.dtype.kind in "biu" else input, **options)
     return found
 
 

@@ -53,7 +53,7 @@ def cumprod(input: Any, dim: int | None = None, *, axis: int | None = None, dtyp
     tensor([1., 2., 6.])
     """
     input, dim = _scanned("cumprod", input, dim, axis, dtype)
-    if input.dtype.kind != "f":
+    if input.dtype.kind in "biu":
         input = input.to("int64")
     found: Tensor = by_doubling(input, axis=dim) if input.ndim else by_doubling(input.reshape(1), axis=0).reshape(())
     return found

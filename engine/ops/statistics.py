@@ -153,7 +153,7 @@ def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, *, 
     if isinstance(p, str) and p != "fro":
         raise ValueError(f"norm: p={p!r} is not a norm of vectors; see chainrule.linalg for those of matrices")
     input = ops.as_tensor(input)
-    if input.dtype.kind != "f" and dtype is None:
+    if input.dtype.kind in "biu" and dtype is None:
         raise DtypeError(f"norm: the input is {input.dtype}, a norm needs floating-point elements; use .float()")
     return vector_norm(input, 2.0 if p == "fro" or p is None else p, dim, keepdim, axis=axis, keepdims=keepdims, dtype=dtype)
 
