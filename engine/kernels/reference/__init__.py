@@ -9,6 +9,7 @@ import numpy
 
 from chainrule.kernels.reference.elementwise import *  # noqa: F403
 from chainrule.kernels.reference.indexing import *  # noqa: F403
+from chainrule.kernels.reference.shapes import *  # noqa: F403
 
 
 def __getattr__(name: str) -> Any:
