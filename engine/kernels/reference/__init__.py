@@ -9,6 +9,8 @@ import numpy
 
 from chainrule.kernels.reference.elementwise import *  # noqa: F403
 from chainrule.kernels.reference.indexing import *  # noqa: F403
+from chainrule.kernels.reference.linalg import *  # noqa: F403
+from chainrule.kernels.reference.random import *  # noqa: F403
 
 
 def __getattr__(name: str) -> Any:
