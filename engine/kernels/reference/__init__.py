@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy
 
+from chainrule.kernels.reference.activations import *  # noqa: F403
 from chainrule.kernels.reference.elementwise import *  # noqa: F403
 from chainrule.kernels.reference.indexing import *  # noqa: F403
 
