@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy
 
+from chainrule.kernels.reference.activations import *
 from chainrule.kernels.reference.convolution import *
 from chainrule.kernels.reference.elementwise import *
 from chainrule.kernels.reference.indexing import *
