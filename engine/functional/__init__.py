@@ -6,4 +6,7 @@
 tensor([0., 2.])
 """
 
-from chainrule.functional.activations import *  # noqa: F403
+from chainrule.functional.activations import *
+from chainrule.functional.attention import *
+from chainrule.functional.dropout import *
+from chainrule.functional.recurrent import *

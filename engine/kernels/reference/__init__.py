@@ -16,6 +16,7 @@ from chainrule.kernels.reference.linalg import *
 from chainrule.kernels.reference.pooling import *
 from chainrule.kernels.reference.random import *
 from chainrule.kernels.reference.shapes import *
+from chainrule.kernels.reference.windows import *
 
 
 def __getattr__(name: str) -> Any:
