@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from chainrule import dtypes
+from chainrule.derivatives import clear_gradients
 from chainrule.errors import DtypeError, describe
 from chainrule.graph import no_grad
 from chainrule.names import ops
@@ -414,16 +415,6 @@ def prefix_hint(missing: list[str], unexpected: list[str]) -> str:
             if prefix and [prefix + name for name in shorter] == longer:
                 return f"\n  the names differ by the prefix {prefix!r} only: {fix} the state's names"
     return ""
-
-
-def clear_gradients(parameters: Any, set_to_none: bool) -> None:
-    """Forget gradients, or fill them with zeros in place."""
-    for parameter in parameters:
-        if set_to_none:
-            parameter.grad = None
-        elif parameter.grad is not None:
-            parameter.grad = parameter.grad.detach()
-            parameter.grad.zero_()
 
 
 def add_path(error: Exception, module: Module) -> None:
