@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import AutogradError, DtypeError, ShapeError
-from chainrule.graph import SCALARS, Op, Plan, convert, record, table
+from chainrule.graph import Op, convert, record, table, tick
 from chainrule.kernels.reference.indexing import is_basic, write_into as write_array
 from chainrule.names import autograd, ops
 from chainrule.registry import public
@@ -96,7 +96,7 @@ def write_into(target: Tensor, value: Any, path: Any = ()) -> Tensor:
         kind = ShapeError if isinstance(error, ValueError) else IndexError
         raise kind(f"write: a value of shape {tuple(np.shape(raw))} into a {target.dtype} tensor of shape {target.shape}: "
                    f"{error}") from None
-    base._version[0] += 1
+    base._version[0] = tick()
     if recorded and base.dtype.kind == "f":
         plan = _write.plan(sum(1 << i for i, n in enumerate(nodes) if n is not None), 2)
         record(_write, plan, (base, value), nodes, base, {"path": steps}, state.backend or ops.kernels_of(base._data))
