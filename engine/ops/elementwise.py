@@ -14,7 +14,7 @@ from chainrule.tensor import Tensor
 
 __all__ = ["abs", "absolute", "acos", "acosh", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctanh", "asin",
            "asinh", "atan", "atanh", "cbrt", "ceil", "cos", "cosh", "erf", "erfc", "erfinv", "exp", "exp2", "expm1", "fix",
-           "floor", "frac", "log", "log10", "log1p", "log2", "logit", "nan_to_num", "relu", "round", "rsqrt", "sigmoid",
+           "floor", "frac", "log", "log10", "log1p", "log2", "logit", "nan_to_num", "round", "rsqrt", "sigmoid",
            "sign", "sin", "sinc", "sinh", "sqrt", "tan", "tanh", "trunc"]
 
 # ---- exponentials, logarithms, roots
@@ -77,8 +77,6 @@ asinh, acosh, atanh = alias("asinh", arcsinh), alias("acosh", arccosh), alias("a
 
 sigmoid = Op("sigmoid", "1 / (1 + exp(-input)).", word="elementwise", floats=True,
              input=lambda xp, g, out: g * out * (1 - out))
-relu = Op("relu", "max(input, 0); the derivative at 0 is 0.", word="elementwise",
-          input=lambda xp, g, out: xp.where(out <= 0, xp.zeros_like(g), g))
 _TWO_OVER_ROOT_PI = 2 / math.sqrt(math.pi)
 erf = Op("erf", "The error function: 2/sqrt(π) times the integral of exp(-t²) from 0 to input.", word="elementwise",
          floats=True, input=lambda xp, g, input: g * (_TWO_OVER_ROOT_PI * xp.exp(-input * input)))

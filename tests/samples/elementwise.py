@@ -110,7 +110,6 @@ SAMPLES = [
     *of_one("erf"), *of_one("erfc"), *of_one("erfinv", unit, **KINKED),
     sample("erf", uniform(-6, 6, 40), label="wide"), sample("erfc", uniform(-4, 9, 40), label="wide"),
     sample("erfinv", np.array([-0.999999, -0.99, 0.4999, 0.9999]), label="tails", **UNRECORDED),
-    *of_one("relu", **KINKED),
     # ---- signs and rounding
     *of_one("abs", **KINKED), *of_one("absolute", **KINKED), *of_one("sign", **STEP), *of_one("frac", fractions, **KINKED),
     *[row for name in ("floor", "ceil", "trunc", "fix", "round") for row in of_one(name, fractions, **STEP)],

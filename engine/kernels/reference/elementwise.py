@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 __all__ = ["clamp_max", "clamp_min", "detach", "erf", "erfc", "erfinv", "floor_divide", "fmod", "frac", "identity", "lerp",
-           "logaddexp", "power", "reciprocal", "relu", "remainder", "rsqrt", "sigmoid", "trunc_divide"]
+           "logaddexp", "power", "reciprocal", "remainder", "rsqrt", "sigmoid", "trunc_divide"]
 
 
 def identity(x: Any) -> Any:
@@ -99,11 +99,6 @@ def clamp_min(x: Any, min: Any) -> Any:
 def clamp_max(x: Any, max: Any) -> Any:
     """min(x, max)."""
     return np.minimum(x, max)
-
-
-def relu(x: Any) -> Any:
-    """max(x, 0)."""
-    return np.maximum(x, 0)
 
 
 def sigmoid(x: Any) -> Any:
