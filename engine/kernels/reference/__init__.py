@@ -15,6 +15,7 @@ from chainrule.kernels.reference.indexing import *
 from chainrule.kernels.reference.linalg import *
 from chainrule.kernels.reference.pooling import *
 from chainrule.kernels.reference.random import *
+from chainrule.kernels.reference.reductions import *
 from chainrule.kernels.reference.shapes import *
 from chainrule.kernels.reference.windows import *
 
