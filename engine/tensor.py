@@ -62,7 +62,8 @@ class Tensor(TensorMethods):
     tensor([2., 4., 6.])
     """
 
-    # version: a list of one counter of in-place writes, shared by all tensors on the same memory
+    # _version: a list with the time of the last in-place write, shared by all tensors on the same memory. A node made before
+    # that time must not use what it kept of it
     __slots__ = ("_data", "_node", "_version", "_view", "__weakref__")
     _data: Any
     _node: Any
@@ -71,7 +72,7 @@ class Tensor(TensorMethods):
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
         self._data = data._data if isinstance(data, Tensor) else np.asarray(data)
-        self._node, self._version, self._view = None, [0], None
+        self._node, self._version, self._view = None, [-1], None
         as_dtype(self._data.dtype)
         if requires_grad:
             self.requires_grad_()
@@ -93,8 +94,8 @@ class Tensor(TensorMethods):
                 raise AutogradError("data = ...: only a leaf's data can be replaced; this tensor was computed by "
                                     f"{node.op.name}. Detach it first")
             node.shape, node.dtype = value.shape, value.dtype
-        self._version[0] += 1
-        self._data, self._version, self._view = value, [0], None
+        self._version[0] = autograd.tick()
+        self._data, self._version, self._view = value, [-1], None
 
     @property
     def node(self) -> Any:
@@ -323,7 +324,7 @@ class Tensor(TensorMethods):
             raise AutogradError(f"deepcopy: only leaves can be copied, this tensor was computed by {self.node.op.name}; "
                                 "use detach() or clone()")
         out = type(self).__new__(type(self))
-        out._data, out._node, out._version, out._view = self._data.copy(), None, [0], None
+        out._data, out._node, out._version, out._view = self._data.copy(), None, [-1], None
         memo[id(self)] = out
         if self.node is not None:
             out._node = autograd.leaf(out._data)
