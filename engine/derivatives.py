@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import AutogradError, DtypeError, ShapeError
-from chainrule.graph import Node, wrap
+from chainrule.graph import Node, tick, wrap
 from chainrule.names import autograd, ops
 from chainrule.state import Flag, state
 from chainrule.tensor import Tensor
@@ -227,7 +227,7 @@ def backward(output: Tensor, gradient: Any = None, retain_graph: bool | None = N
                     node.grad = node.grad + value
                 else:
                     np.add(node.grad._data, value._data, out=node.grad._data)
-                    node.grad._version[0] += 1
+                    node.grad._version[0] = tick()
 
 
 def node_of(op: str, t: Any) -> Node:

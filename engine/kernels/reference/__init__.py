@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy
 
+from chainrule.kernels.reference.activations import *
 from chainrule.kernels.reference.convolution import *
 from chainrule.kernels.reference.elementwise import *
 from chainrule.kernels.reference.indexing import *
 from chainrule.kernels.reference.linalg import *
 from chainrule.kernels.reference.pooling import *
 from chainrule.kernels.reference.random import *
+from chainrule.kernels.reference.shapes import *
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,9 @@
+"""The names and signatures of torch.nn.functional, one family per file.
+
+>>> import chainrule as cr
+>>> from chainrule import functional as F
+>>> F.relu(cr.tensor([-1.0, 2.0]))
+tensor([0., 2.])
+"""
+
+from chainrule.functional.activations import *  # noqa: F403
