@@ -43,9 +43,10 @@ def leading_to(nodes: list[Node], wanted: set[Node]) -> set[Node]:
     return found
 
 
-def walk(roots: list[tuple[Node, Any]], wanted: set[Node] | None, create_graph: bool, retain_graph: bool) -> Any:
+def walk(roots: list[tuple[Node, Any]], wanted: set[Node] | None, create_graph: bool, retain_graph: bool,
+         border: bool = False) -> Any:
     """Push gradients from the roots down; yields (node, gradient, whether it is ours to keep) for each wanted node (None:
-    for each leaf and each node with `retain`).
+    for each leaf and each node with `retain`). With `border` it stops at the wanted nodes, and leaves their hooks alone.
 
     A gradient's first arrival at a node is borrowed, the second allocates the sum, later ones add in place: only arrays
     that the walk itself allocated are ever written.
@@ -61,6 +62,9 @@ def walk(roots: list[tuple[Node, Any]], wanted: set[Node] | None, create_graph: 
         node = todo.pop()
         g = grads.pop(node, None)
         if g is None:
+            continue
+        if border and wanted is not None and node in wanted:
+            yield node, g, node in owned
             continue
         if node.hooks:
             g = run_hooks(node, g, create_graph)

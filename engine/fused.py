@@ -48,10 +48,11 @@ class Fused(Op):
     """
 
     def __init__(self, definition: Any, *, outputs: int = 1) -> None:
-        self.definition, self.outputs = definition, outputs
+        self.definition = definition
         parameters = list(signature(definition).parameters.values())[1:]
         names = [p.name for p in parameters if p.kind is not Parameter.KEYWORD_ONLY]
         super().__init__(definition.__name__, definition.__doc__ or "", forward=definition, **dict.fromkeys(names))
+        self.outputs = outputs
         self.defaults = {p.name: p.default for p in parameters if p.kind is Parameter.KEYWORD_ONLY
                          and p.default is not Parameter.empty}
         self.pairs: dict[Any, Any] = {}  # kernels namespace -> (kernel, its gradient kernel, what that asks for)
@@ -92,6 +93,7 @@ class Fused(Op):
         outs = tuple(wrap(r) for r in result)
         if state.recording and any(nodes):
             shared = self._record(tensors, nodes, wrap(outs[0]._data), static, xp, extras)
+            shared.shape = tuple(o.shape for o in outs)  # type: ignore[assignment]
             for i, out in enumerate(outs):
                 record(pick, Plan((), ()), (), [shared], out, {"index": i}, xp)
         return outs

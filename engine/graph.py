@@ -220,7 +220,7 @@ class Op:
     def __init__(self, name: str, doc: str = "", *, forward: Any = None, word: str = "", floats: bool = False,
                  views: bool = False, broadcasts: bool | None = None, promotes: bool = True, **formulas: Any) -> None:
         self.name, self.__doc__, self.forward, self.word, self.views = name, doc or type(self).__doc__, forward, word, views
-        self.floats, self.promotes = floats, promotes
+        self.floats, self.promotes, self.outputs = floats, promotes, 1
         self.broadcasts = (word == "elementwise") if broadcasts is None else broadcasts
         self.variadic = tuple(formulas) == ("each",)
         self.inputs, self.formulas = tuple(formulas), tuple(formulas.values())
@@ -344,14 +344,13 @@ class Op:
                 out[i] = out[i].astype(common)
         return out
 
-    def vjp(self, node: Node, g: Any, xp: Any, needed: Any) -> list[tuple[Node, Any]]:
-        """The gradients of the inputs, given that of the result: (parent node, gradient) pairs."""
+    def terms(self, node: Node, g: Any, xp: Any, needed: Any) -> list[tuple[int, Node, Any]]:
+        """What each wanted formula gives for the result's gradient g: (input, its node, gradient), still broadcast."""
         values = kept_values(node, xp)
-        out = []
-        static, parents = node.static, node.parents
+        static, out = node.static, []
         for i, formula, sources in node.plan.calls:
-            parent = parents[i]
-            if needed is not None and parent not in needed:
+            parent = node.parents[i]
+            if parent is None or (needed is not None and parent not in needed):
                 continue
             args = []
             for s in sources:
@@ -361,7 +360,14 @@ class Op:
                     args.append(static[s])
                 else:
                     args.append(parent.shape if s is SHAPE else s[0])
-            d = formula(xp, g, *args)
+            out.append((i, parent, formula(xp, g, *args)))
+        return out
+
+    def vjp(self, node: Node, g: Any, xp: Any, needed: Any) -> list[tuple[Node, Any]]:
+        """The gradients of the inputs, given that of the result: (parent node, gradient) pairs of the parents' shapes and
+        dtypes. Where broadcasting repeated an input, the gradients of its copies are summed."""
+        out = []
+        for i, parent, d in self.terms(node, g, xp, needed):
             if d.shape != parent.shape:
                 if not self.broadcasts:
                     raise ShapeError(f"{self.name}: the derivative formula of input {i} gave shape {tuple(d.shape)} for an "

@@ -7,3 +7,11 @@ tensor([0., 2.])
 """
 
 from chainrule.functional.activations import *  # noqa: F403
+from chainrule.functional.embedding import *  # noqa: F403
+from chainrule.functional.linear import *  # noqa: F403
+from chainrule.functional.losses import *  # noqa: F403
+from chainrule.functional.losses_classification import *  # noqa: F403
+from chainrule.functional.losses_ranking import *  # noqa: F403
+from chainrule.functional.normalization import *  # noqa: F403
+from chainrule.functional.similarity import *  # noqa: F403
+from chainrule.functional.softmax import *  # noqa: F403

@@ -1,14 +1,48 @@
-"""The cpu backend: the reference overlaid with numba kernels, each imported when first asked for."""
+"""The cpu backend: the reference overlaid with numba kernels, each imported when first asked for.
 
+`WHERE` names the file of every kernel; a name that is not in it is served by the reference backend (and there, by NumPy).
+Importing this package imports neither numba nor a kernel: that happens when one is first asked for, after which the
+look-up is that of an ordinary module attribute.
+"""
+
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 from chainrule.kernels import reference
 
-WHERE: dict[str, str] = {}
+WHERE = {
+    # convolution
+    "convolution": "convolution",
+    "convolution_transpose": "convolution",
+    "convolution_weight": "convolution",
+    # linear
+    "linear": "linear",
+    "linear_grad": "linear",
+    # pooling
+    "average_pool": "pooling",
+    "average_pool_transpose": "pooling",
+    "max_pool_indices": "pooling",
+}
 
 
 def __getattr__(name: str) -> Any:
-    found = getattr(import_module(f"{__name__}.{WHERE[name]}"), name) if name in WHERE else getattr(reference, name)
+    """The kernel of that name, from its own file or from the reference backend; AttributeError where there is none."""
+    if name in WHERE:
+        found = getattr(import_module(f"{__name__}.{WHERE[name]}"), name)
+    else:
+        found = getattr(reference, name)
     globals()[name] = found
     return found
+
+
+class _Namespace(ModuleType):
+    """Importing a file binds it to its package under its own name; a kernel of that name goes before its file."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in WHERE and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Namespace

@@ -1,0 +1,106 @@
+"""Checkpointing: keep a function's inputs instead of all that it computed, and compute it again during backward.
+
+T. Chen et al., "Training deep nets with sublinear memory cost", 2016.
+"""
+
+from typing import Any
+
+from chainrule import random
+from chainrule.derivatives import history, walk
+from chainrule.errors import AutogradError, DtypeError
+from chainrule.fused import pick
+from chainrule.graph import UNCHANGING, Node, Op, Plan, record, tick, wrap
+from chainrule.names import ops
+from chainrule.state import Flag, state
+from chainrule.tensor import Tensor
+
+
+class _Recomputing(Flag):
+    name = "recomputing"
+    value = True
+
+
+class Checkpoint(Op):
+    """The op that a checkpointed call becomes: its parents are all older nodes that the function reached, whether as
+    arguments or closed over; its vjp runs the function again and walks what that recorded, down to them."""
+
+    def __init__(self) -> None:
+        super().__init__("checkpoint", forward=lambda xp, *arrays: arrays[0], each=None)
+
+    def vjp(self, node: Node, g: Any, xp: Any, needed: Any) -> list[tuple[Node, Any]]:
+        """Recompute with the same random keys, then walk from the outputs to the border of older nodes."""
+        if node.kept is None:
+            raise AutogradError(f"backward through checkpoint a second time (called at {node.place()}): pass retain_graph=True")
+        static = node.static
+        for counter, stamp in static["writes"]:
+            if counter[0] != stamp:
+                raise AutogradError(f"checkpoint, called at {node.place()}: a value the function uses was changed in place since; "
+                                    "running it again would compute something else")
+        now = random.get_rng_state()
+        random.set_rng_state(static["random"])
+        try:
+            with Flag(True), _Recomputing():
+                result = static["function"](*static["arguments"], **static["options"])
+        finally:
+            random.set_rng_state(now)
+        outputs = result if isinstance(result, tuple) else (result,)
+        given = g if isinstance(g, list) else [g]
+        roots = [(o.node, d) for o, d in zip(outputs, given, strict=True) if d is not None and o.node is not None]
+        border = {p for p in node.parents if p is not None and (needed is None or p in needed)}
+        create_graph = xp is ops
+        with Flag(create_graph):
+            return [(p, d) for p, d, _ in walk(roots, border, create_graph, create_graph, border=True)]
+
+
+_checkpoint = Checkpoint()
+KEPT = (None, UNCHANGING, 0, None)  # stands for what the recomputation needs, until it is freed
+
+
+def checkpoint(function: Any, *arguments: Any, **options: Any) -> Any:
+    """function(*arguments), keeping nothing of its inside for backward, which runs the function a second time instead.
+
+    Saves memory for time. The function may use further tensors from outside (parameters); its random draws are repeated,
+    running statistics are updated once. It must return a tensor or a tuple of them. Raises AutogradError in
+    backward where a value it used was changed in place in the meantime.
+
+    >>> import chainrule as cr
+    >>> x = cr.tensor([1.0, 2.0], requires_grad=True)
+    >>> cr.checkpoint(lambda x: (x * x).exp(), x).sum().backward()
+    >>> y = x.detach().requires_grad_(); (y * y).exp().sum().backward()
+    >>> bool((x.grad == y.grad).all())
+    True
+    """
+    if not state.recording:
+        return function(*arguments, **options)
+    before, randomness = tick(), random.get_rng_state()
+    result = function(*arguments, **options)
+    outputs = result if isinstance(result, tuple) else (result,)
+    for o in outputs:
+        if not isinstance(o, Tensor):
+            raise DtypeError(f"checkpoint: the function returned a {type(o).__name__}; it must return tensors")
+    recorded = [o for o in outputs if o.node is not None and o.node.order > before]
+    if not recorded:
+        return result
+    inner = history([o.node for o in recorded], before)
+    border = sorted({p for n in inner for p in n.parents if p is not None and p.order <= before}, key=lambda n: n.order)
+    older = set(border)
+    writes = [(counter, stamp) for n in inner for _, counter, stamp, source in n.kept or () if source in older]
+    static = {"function": function, "arguments": arguments, "options": options, "random": randomness, "writes": writes}
+    outs = tuple(wrap(o._data) for o in outputs)
+    if len(outs) == 1:
+        record(_checkpoint, Plan((), ()), (), border, outs[0], static, None).kept = [KEPT]
+        return outs[0] if not isinstance(result, tuple) else outs
+    shared = record(Several(len(outs)), Plan((), ()), (), border, wrap(outs[0]._data), static, None)
+    shared.kept, shared.shape = [KEPT], tuple(o.shape for o in outs)  # type: ignore[assignment]
+    for i, out in enumerate(outs):
+        if out.dtype.kind == "f":
+            record(pick, Plan((), ()), (), [shared], out, {"index": i}, None)
+    return outs
+
+
+class Several(Checkpoint):
+    """A checkpoint with several outputs."""
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.outputs = outputs

@@ -1,0 +1,114 @@
+"""Tensor's methods that write into its own memory, recorded."""
+
+from typing import TYPE_CHECKING, Any
+
+from chainrule.methods.typed import ops
+
+if TYPE_CHECKING:
+    from chainrule.tensor import Tensor
+
+
+class InPlace:
+    """In-place writes: the op's result goes into this tensor's memory."""
+
+    __slots__ = ()
+
+    def add_(self, other: Any) -> "Tensor":
+        """`add` written into this tensor's memory and recorded; returns the tensor."""
+        return ops.in_place(ops.add, self, other)
+
+    def sub_(self, other: Any) -> "Tensor":
+        """`sub` written into this tensor's memory and recorded; returns the tensor."""
+        return ops.in_place(ops.sub, self, other)
+
+    def mul_(self, other: Any) -> "Tensor":
+        """`mul` written into this tensor's memory and recorded; returns the tensor."""
+        return ops.in_place(ops.mul, self, other)
+
+    def div_(self, other: Any) -> "Tensor":
+        """`div` written into this tensor's memory and recorded; returns the tensor."""
+        return ops.in_place(ops.div, self, other)
+
+    def pow_(self, exponent: Any) -> "Tensor":
+        """`pow` written into this tensor's memory and recorded; returns the tensor."""
+        return ops.in_place(ops.pow, self, exponent)
+
+    def exp_(self) -> "Tensor":
+        """`exp` written into this tensor's memory and recorded; returns the tensor."""
+        return ops.in_place(ops.exp, self)
+
+    def log_(self) -> "Tensor":
+        """`log` written into this tensor's memory and recorded; returns the tensor."""
+        return ops.in_place(ops.log, self)
+
+    def sqrt_(self) -> "Tensor":
+        """`sqrt` written into this tensor's memory and recorded; returns the tensor."""
+        return ops.in_place(ops.sqrt, self)
+
+    def neg_(self) -> "Tensor":
+        """`neg` written into this tensor's memory and recorded; returns the tensor."""
+        return ops.in_place(ops.neg, self)
+
+    def abs_(self) -> "Tensor":
+        """`abs` written into this tensor's memory and recorded; returns the tensor."""
+        return ops.in_place(ops.abs, self)
+
+    def relu_(self) -> "Tensor":
+        """`relu` written into this tensor's memory and recorded; returns the tensor."""
+        return ops.in_place(ops.relu, self)
+
+    def sigmoid_(self) -> "Tensor":
+        """`sigmoid` written into this tensor's memory and recorded; returns the tensor."""
+        return ops.in_place(ops.sigmoid, self)
+
+    def tanh_(self) -> "Tensor":
+        """`tanh` written into this tensor's memory and recorded; returns the tensor."""
+        return ops.in_place(ops.tanh, self)
+
+    def clamp_(self, min: Any = None, max: Any = None) -> "Tensor":
+        """`clamp` written into this tensor's memory and recorded; returns the tensor."""
+        return ops.in_place(ops.clamp, self, min, max)
+
+    def masked_fill_(self, mask: Any, value: Any) -> "Tensor":
+        """`masked_fill` written into this tensor's memory and recorded; returns the tensor."""
+        return ops.in_place(ops.masked_fill, self, mask, value)
+
+    def index_add_(self, dim: int, index: Any, source: Any) -> "Tensor":
+        """`index_add` written into this tensor's memory and recorded; returns the tensor."""
+        return ops.in_place(ops.index_add, self, dim, index, source)
+
+    def scatter_(self, dim: int, index: Any, src: Any) -> "Tensor":
+        """`scatter` written into this tensor's memory and recorded; returns the tensor."""
+        return ops.in_place(ops.scatter, self, dim, index, src)
+
+    def scatter_add_(self, dim: int, index: Any, src: Any) -> "Tensor":
+        """`scatter_add` written into this tensor's memory and recorded; returns the tensor."""
+        return ops.in_place(ops.scatter_add, self, dim, index, src)
+
+    def lerp_(self, end: Any, weight: Any) -> "Tensor":
+        """`lerp` written into this tensor's memory and recorded; returns the tensor."""
+        return ops.in_place(ops.lerp, self, end, weight)
+
+    def copy_(self, source: Any) -> "Tensor":
+        """Write the elements of `source`, broadcast and cast to this dtype; recorded."""
+        return ops.write_into(self, source)
+
+    def fill_(self, value: Any) -> "Tensor":
+        """Write `value` everywhere; recorded."""
+        return ops.write_into(self, value)
+
+    def zero_(self) -> "Tensor":
+        """Write zeros everywhere; recorded."""
+        return ops.write_into(self, 0)
+
+    def normal_(self, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> "Tensor":
+        """Fill with draws from the normal distribution N(mean, std**2)."""
+        return ops.normal_(self, mean, std, generator=generator)
+
+    def uniform_(self, low: float = 0.0, high: float = 1.0, *, generator: Any = None) -> "Tensor":
+        """Fill with draws from the uniform distribution on [low, high)."""
+        return ops.uniform_(self, low, high, generator=generator)
+
+    def bernoulli_(self, p: float = 0.5, *, generator: Any = None) -> "Tensor":
+        """Fill with 1 with probability p, else 0."""
+        return ops.bernoulli_(self, p, generator=generator)

@@ -1,0 +1,54 @@
+"""Tensor's methods that gather and scatter."""
+
+from typing import TYPE_CHECKING, Any
+
+from chainrule.methods.typed import ops
+
+if TYPE_CHECKING:
+    from chainrule.tensor import Tensor
+
+
+class Indexing:
+    """Each calls the op of its name."""
+
+    __slots__ = ()
+
+    def gather(self, dim: int, index: Any) -> "Tensor":
+        """See `chainrule.gather`."""
+        return ops.gather(self, dim, index)
+
+    def scatter(self, dim: int, index: Any, src: Any) -> "Tensor":
+        """See `chainrule.scatter`."""
+        return ops.scatter(self, dim, index, src)
+
+    def scatter_add(self, dim: int, index: Any, src: Any) -> "Tensor":
+        """See `chainrule.scatter_add`."""
+        return ops.scatter_add(self, dim, index, src)
+
+    def index_select(self, dim: int, index: Any) -> "Tensor":
+        """See `chainrule.index_select`."""
+        return ops.index_select(self, dim, index)
+
+    def index_add(self, dim: int, index: Any, source: Any) -> "Tensor":
+        """See `chainrule.index_add`."""
+        return ops.index_add(self, dim, index, source)
+
+    def take_along_dim(self, indices: Any, dim: int | None = None, **named: Any) -> "Tensor":
+        """See `chainrule.take_along_dim`."""
+        return ops.take_along_dim(self, indices, dim, **named)
+
+    def masked_fill(self, mask: Any, value: Any) -> "Tensor":
+        """See `chainrule.masked_fill`."""
+        return ops.masked_fill(self, mask, value)
+
+    def masked_select(self, mask: Any) -> "Tensor":
+        """See `chainrule.masked_select`."""
+        return ops.masked_select(self, mask)
+
+    def nonzero(self, *, as_tuple: bool = False) -> Any:
+        """See `chainrule.nonzero`."""
+        return ops.nonzero(self, as_tuple=as_tuple)
+
+    def unique(self) -> Any:
+        """See `chainrule.unique`."""
+        return ops.unique(self)

@@ -1,0 +1,260 @@
+"""The wrapper of numba: its cache, its threads, and the lazy namespace; and the kernels' linear map.
+
+What could abort or hang a process runs in a process of its own.
+"""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from chainrule.kernels import cpu
+
+jit = import_module("chainrule.kernels.cpu.jit")
+linear_file = import_module("chainrule.kernels.cpu.linear")
+
+PROGRAM = """
+from importlib import import_module
+import numpy as np
+from chainrule.kernels import cpu
+jit, product = import_module("chainrule.kernels.cpu.jit"), import_module("chainrule.kernels.cpu.linear")._product
+x, weight, bias = np.arange(64 * 96.).reshape(64, 96) % 7, np.arange(128 * 96.).reshape(128, 96) % 5, np.arange(128.)
+expected = x @ weight.T + bias     # integers: every sum is exact
+def right():
+    return np.array_equal(cpu.linear(x, weight, bias), expected)
+def hits(form):
+    return sum(form.stats.cache_hits.values()), sum(form.stats.cache_misses.values())
+"""
+
+
+def run(program: str, options: tuple[str, ...] = (), **environment: str) -> str:
+    """What a program prints in a new process with two numba threads; it must end well and write no errors."""
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
+    done = subprocess.run([sys.executable, *options, "-c", program], capture_output=True, text=True, timeout=120, check=False,
+                          env=variables | {"NUMBA_NUM_THREADS": "2"} | environment)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout.strip()
+
+
+def folders(path: Path) -> dict[str, str]:
+    """An environment in which every per-user folder lies under the path."""
+    return dict.fromkeys(["HOME", "USERPROFILE", "XDG_CACHE_HOME", "LOCALAPPDATA"], str(path))
+
+
+def test_asking_for_a_kernel_imports_numba_and_nothing_before_does() -> None:
+    assert run("""
+import sys
+from chainrule.kernels import cpu
+assert cpu.exp is __import__("numpy").exp and cpu.unfold
+assert "numba" not in sys.modules
+assert cpu.linear_grad
+assert "numba" in sys.modules
+assert callable(cpu.linear)     # the function, though importing its file has bound a module of that name
+print("ok")
+""") == "ok"
+
+
+def test_every_name_in_the_table_is_a_kernel() -> None:
+    for name, where in cpu.WHERE.items():
+        import_module(f"chainrule.kernels.cpu.{where}")
+        kernel = getattr(cpu, name)
+        assert callable(kernel) and kernel.__module__ == f"chainrule.kernels.cpu.{where}"
+    with pytest.raises(AttributeError, match="no_such_kernel"):
+        cpu.no_such_kernel  # noqa: B018
+
+
+def test_cache_folder_is_named_by_all_sources(tmp_path: Path) -> None:
+    (tmp_path / "kernel.py").write_text("a")
+    (tmp_path / "helper.py").write_text("b")
+    before = jit.source_hash(tmp_path)
+    assert before == jit.source_hash(tmp_path)
+    (tmp_path / "helper.py").write_text("c")
+    assert jit.source_hash(tmp_path) != before
+    folder = jit.cache_folder()
+    assert folder is None or folder.name == jit.source_hash(Path(jit.__file__).parent)
+
+
+def test_cache_is_read_by_the_next_process_and_a_damaged_one_replaced(tmp_path: Path) -> None:
+    program = PROGRAM + "\nprint(right(), *hits(product.parallel))"
+    assert run(program, **folders(tmp_path)) == "True 0 1"
+    assert run(program, **folders(tmp_path)) == "True 1 0"
+    files = [path for path in tmp_path.rglob("*") if path.suffix in (".nbi", ".nbc")]
+    assert files and all(jit.source_hash(Path(jit.__file__).parent) in path.parts for path in files)
+    for path in files:
+        path.write_bytes(path.read_bytes()[:50])
+    assert run(program, **folders(tmp_path)) == "True 0 1"
+
+
+def test_runs_uncached_where_nothing_can_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("a file, under which there can be no folder")
+    program = PROGRAM + "\nprint(right(), jit.cache_folder())"
+    assert run(program, ("-W", "error"), **folders(tmp_path / "file" / "cache")) == "True None"
+
+
+def test_python_threads_may_call_a_parallel_kernel_at_once() -> None:
+    assert run(PROGRAM + """
+import threading
+barrier, results = threading.Barrier(3), []
+def work():
+    barrier.wait()
+    results.extend([right() for _ in range(200)])
+threads = [threading.Thread(target=work) for _ in range(3)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(len(results), all(results))
+""") == "600 True"
+
+
+def test_whoever_does_not_get_the_lock_runs_the_serial_twin() -> None:
+    assert run(PROGRAM + """
+with jit._lock:
+    print(right(), len(product.parallel.signatures), len(product.serial.signatures))
+print(right(), len(product.parallel.signatures), jit._lock.locked())
+""") == "True 0 1\nTrue 1 False"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_child_runs_parallel_kernels_even_if_the_lock_was_held() -> None:
+    assert run("import warnings; warnings.simplefilter('ignore', DeprecationWarning)" + PROGRAM + """
+import os
+assert right()
+jit._lock.acquire()     # as another thread may hold it, which does not exist in the child
+child = os.fork()
+if child == 0:
+    calls, form = [], product.parallel
+    product.parallel = lambda *arguments: calls.append(1) or form(*arguments)
+    os._exit(0 if right() and right() and len(calls) == 2 else 1)
+jit._lock.release()
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), right())
+""") == "0 True"
+
+
+def test_number_of_threads() -> None:
+    before = jit.get_num_threads()
+    try:
+        jit.set_num_threads(1)
+        assert jit.get_num_threads() == 1
+        jit.set_num_threads(10_000)
+        assert 1 <= jit.get_num_threads() < 10_000
+        with pytest.raises(ValueError, match="at least 1, not 0"):
+            jit.set_num_threads(0)
+    finally:
+        jit.set_num_threads(before)
+
+
+def test_bits_do_not_depend_on_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("convolution", "pooling"):
+        monkeypatch.setattr(import_module(f"chainrule.kernels.cpu.{name}"), "SHARED", 1)
+    rng = np.random.default_rng(0)
+    x, g, weight = (rng.standard_normal(shape, np.float32) for shape in [(3, 5, 12, 12), (3, 7, 12, 12), (7, 5, 3, 3)])
+    rows, matrix = rng.standard_normal((301, 64), np.float32), rng.standard_normal((80, 64), np.float32)
+    arguments = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1}
+    pool = {"kernel": (3, 3), "stride": (2, 2), "padding": (1, 1), "ceil_mode": True}
+    average = {**pool, "count_include_pad": False, "divisor": None}
+    images = rng.standard_normal((5, 4, 23, 23), np.float32)
+
+    def results() -> list[Any]:
+        return [cpu.convolution(x, weight, **arguments), cpu.convolution_transpose(g, weight, **arguments, size=(12, 12)),
+                cpu.convolution_weight(x, g, **arguments, size=(3, 3)), cpu.linear(rows, matrix, None),
+                cpu.max_pool_indices(images, **pool, dilation=(1, 1)), cpu.average_pool(images, **average),
+                cpu.average_pool_transpose(images[:, :, :12, :12].repeat(4, 0), **average, size=(23, 23))]
+
+    shared = results()
+    with jit._lock:   # whoever does not get it runs the serial twin
+        serial = results()
+    for one, other in zip(shared, serial, strict=True):
+        np.testing.assert_array_equal(one, other, strict=True)
+
+
+@jit.jit
+def _first_not_a_number(x: Any) -> int:
+    for i in range(x.size):
+        if x[i] != x[i]:
+            return i
+    return -1
+
+
+@jit.jit
+def _total(x: Any) -> Any:
+    total = 0.0
+    for i in range(x.size):
+        total += x[i]
+    return total
+
+
+def test_fast_math_keeps_not_a_number_and_infinity() -> None:
+    assert _first_not_a_number.stats.cache_path is None   # a kernel that no hash covers is not cached
+    assert _first_not_a_number(np.array([0, np.inf, np.nan, 1])) == 2
+    assert _total(np.array([1, np.inf, 2] * 9)) == np.inf
+    assert np.isnan(_total(np.array([1, np.inf, -np.inf] * 9)))
+
+
+def test_results_of_several_threads_are_their_own() -> None:
+    rng = np.random.default_rng(0)
+    weight = rng.standard_normal((128, 96))
+    inputs = [rng.standard_normal((70 + i, 96)) for i in range(4)]
+    found: dict[int, Any] = {}
+
+    def work(i: int) -> Callable[[], None]:
+        return lambda: found.__setitem__(i, cpu.linear(inputs[i], weight, None))
+
+    threads = [threading.Thread(target=work(i)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for i, x in enumerate(inputs):
+        np.testing.assert_allclose(found[i], x @ weight.T, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("lead", [(), (3,), (0,), (2, 0, 5), (20, 32), (1, 4000)])
+@pytest.mark.parametrize("with_bias", [False, True])
+def test_linear_and_its_gradients(dtype: Any, lead: tuple[int, ...], with_bias: bool) -> None:
+    rng = np.random.default_rng(0)
+    x, weight, bias, g = (rng.integers(-4, 5, shape).astype(dtype) for shape in [(*lead, 24), (40, 24), (40,), (*lead, 40)])
+    bias = bias if with_bias else None
+    expected = x @ weight.T + (bias if with_bias else 0)
+    np.testing.assert_array_equal(cpu.linear(x, weight, bias), expected.astype(dtype), strict=True)
+    gradients = cpu.linear_grad(g, x, weight, bias, (True, True, True))
+    rows = g.reshape(-1, 40) if g.size else np.zeros((0, 40), dtype)
+    columns = x.reshape(-1, 24) if x.size else np.zeros((0, 24), dtype)
+    for found, expected in zip(gradients, (g @ weight, rows.T @ columns, rows.sum(0)), strict=True):
+        if found is None:
+            assert bias is None
+        else:
+            np.testing.assert_array_equal(found, expected, strict=True)
+    assert cpu.linear_grad(g, x, weight, bias, (False, False, False)) == (None, None, None)
+
+
+def test_linear_takes_strided_arrays_and_declines_other_dtypes(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    x, weight, bias = (rng.integers(-4, 5, shape).astype(np.float32) for shape in [(96, 130), (96, 128), (256,)])
+    x, weight, bias = x.T[::-1], weight.T, bias[::2]
+    np.testing.assert_array_equal(cpu.linear(x, weight, bias), x @ weight.T + bias, strict=True)
+    assert cpu.linear(x.astype(np.float16), weight.astype(np.float16), None) is NotImplemented
+    assert cpu.linear(x.astype(np.float64), weight, None) is NotImplemented
+    assert cpu.linear_grad(x, x.astype(np.float64), weight, None, (True, True, False)) is NotImplemented
+    with pytest.raises(ValueError, match=r"x of shape \(130, 95\) has 95 features, but the weight of shape \(128, 96\)"):
+        cpu.linear(x[:, 1:], weight, bias)
+    monkeypatch.setattr(linear_file, "AVAILABLE", False)
+    assert cpu.linear(x, weight, bias) is NotImplemented
+
+
+def test_convolution_without_blas_is_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    x, weight = rng.standard_normal((4, 8, 16, 16)), rng.standard_normal((8, 8, 3, 3))
+    arguments = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1}
+    expected = cpu.convolution(x, weight, **arguments)
+    convolution_file = import_module("chainrule.kernels.cpu.convolution")
+    monkeypatch.setattr(convolution_file, "AVAILABLE", False)
+    monkeypatch.setattr(convolution_file, "_forward", None)
+    np.testing.assert_allclose(cpu.convolution(x, weight, **arguments), expected, rtol=1e-12, atol=1e-12)
