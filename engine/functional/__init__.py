@@ -6,12 +6,15 @@
 tensor([0., 2.])
 """
 
-from chainrule.functional.activations import *  # noqa: F403
-from chainrule.functional.embedding import *  # noqa: F403
-from chainrule.functional.linear import *  # noqa: F403
-from chainrule.functional.losses import *  # noqa: F403
-from chainrule.functional.losses_classification import *  # noqa: F403
-from chainrule.functional.losses_ranking import *  # noqa: F403
-from chainrule.functional.normalization import *  # noqa: F403
-from chainrule.functional.similarity import *  # noqa: F403
-from chainrule.functional.softmax import *  # noqa: F403
+from chainrule.functional.activations import *
+from chainrule.functional.attention import *
+from chainrule.functional.dropout import *
+from chainrule.functional.embedding import *
+from chainrule.functional.linear import *
+from chainrule.functional.losses import *
+from chainrule.functional.losses_classification import *
+from chainrule.functional.losses_ranking import *
+from chainrule.functional.normalization import *
+from chainrule.functional.recurrent import *
+from chainrule.functional.similarity import *
+from chainrule.functional.softmax import *

@@ -134,7 +134,8 @@ def smooth_l1_loss(input: Tensor, target: Tensor, size_average: bool | None = No
 
 def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0,
                weight: Tensor | None = None) -> Tensor:
-    """d = input - target: ½ d² where |d| <= delta, else delta (|d| - ½ delta); `weight` as in `mse_loss`.
+    """d = input - target: ½ d² where |d| <= delta, else delta (|d| - ½ delta); a `weight` of the input's shape
+    multiplies it, and the mean, as torch's, divides by the number of elements all the same.
 
     Raises ValueError for delta <= 0. Huber (1964), "Robust estimation of a location parameter".
 
@@ -146,7 +147,9 @@ def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: fl
     input, target = pair("huber_loss", input, target)
     if delta <= 0:
         raise ValueError(f"huber_loss: delta={delta} must be positive")
-    return _weighted("huber_loss", _huber(input - target, delta), input, weight, reduction)
+    loss: Tensor = _weighted("huber_loss", _huber(input - target, delta), input, weight, "none")
+    found: Tensor = reduced(ops, loss, reduction)
+    return found
 
 
 def kl_div(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
