@@ -319,9 +319,11 @@ class Op:
         out._node = out._view = None
         if self.views and np.may_share_memory(data, arrays[0]):
             source = inputs[0]
-            base, path = (source, ()) if source._view is None else (source._view.base, source._view.path)
-            out._version = base._version
-            out._view = View(base, (*path, (self.name, static)), base._version[0])
+            out._version = source._version
+            if state.recording:  # made under no_grad it shares memory as detach() does, and never gets a history
+                view = source.current_view()
+                base, path = (source, ()) if view is None else (view.base, view.path)
+                out._view = View(base, (*path, (self.name, static)), base._version[0])
         else:
             out._version = [-1]
         if pattern and state.recording:

@@ -88,23 +88,32 @@ class Tensor(TensorMethods):
     def data(self, value: Any) -> None:
         value = value._data if isinstance(value, Tensor) else np.asarray(value)
         as_dtype(value.dtype)
+        node = self.node
+        if node is not None:
+            if node.op is not None:
+                raise AutogradError("data = ...: only a leaf's data can be replaced; this tensor was computed by "
+                                    f"{node.op.name}. Detach it first")
+            node.shape, node.dtype = value.shape, value.dtype
         self._version[0] = autograd.tick()
         self._data, self._version, self._view = value, [-1], None
-        if self._node is not None:
-            if self._node.op is not None:
-                raise AutogradError("data = ...: only a leaf's data can be replaced; this tensor was computed by "
-                                    f"{self._node.op.name}. Detach it first")
-            self._node.shape, self._node.dtype = value.shape, value.dtype
 
     @property
     def node(self) -> Any:
         """The node that computed this tensor, None where nothing was recorded. A view whose base was written in place
         since is a view of the *new* base: its node is made anew."""
         view = self._view
-        if view is not None and view.seen != self._version[0]:
+        if view is not None and view.seen != self._version[0] and (view := self.current_view()) is not None:
             view.seen = self._version[0]
             self._node = None if view.base.node is None else autograd.read_node(view.base, view.path)
         return self._node
+
+    def current_view(self) -> View | None:
+        """What this tensor is a view of; None where it owns its memory, or where its base has got other memory since
+        (`base.data = ...`), so that this tensor is on its own."""
+        view = self._view
+        if view is not None and view.base._version is not self._version:
+            self._view = view = None
+        return view
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -169,7 +178,7 @@ class Tensor(TensorMethods):
             if self.dtype.kind != "f":
                 raise DtypeError(f"requires_grad: only floating-point tensors have gradients, this one is {self.dtype}; "
                                  "convert it first, for example with .float()")
-            self._node = autograd.leaf(self._data)
+            self._node, self._view = autograd.leaf(self._data), None  # a leaf, no longer a view of something constant
         elif not requires_grad and node is not None:
             if node.op is not None:
                 raise AutogradError(f"requires_grad_(False): the tensor was computed by {node.op.name}, use detach()")
