@@ -1,0 +1,3 @@
+"""The names and signatures of torch.nn.functional, one family per file."""
+
+from chainrule.functional.convolution import *  # noqa: F403
