@@ -1,3 +1,4 @@
 """The names and signatures of torch.nn.functional, one family per file."""
 
 from chainrule.functional.convolution import *  # noqa: F403
+from chainrule.functional.pooling import *  # noqa: F403

@@ -1,7 +1,7 @@
 """Convolutions in one to three spatial dimensions, and their transposes, with torch.nn.functional's signatures.
 
-What is called convolution is, as everywhere in deep learning, cross-correlation: the kernel is not mirrored. Dumoulin and
-Visin, "A guide to convolution arithmetic for deep learning" (2016), draw every option.
+What is called convolution is, as everywhere in deep learning, cross-correlation: the kernel is not mirrored. Dumoulin
+and Visin, "A guide to convolution arithmetic for deep learning" (2016), draw every option.
 """
 
 from typing import Any
@@ -19,8 +19,8 @@ def _weight(op: str, weight: Any, rank: int, layout: str) -> Tensor:
     """The weight as a tensor; ShapeError where it has not `rank` + 2 axes, or a kernel without elements."""
     found: Tensor = ops.as_tensor(weight)
     if found.ndim != rank + 2 or 0 in found.shape[2:]:
-        raise ShapeError(f"{op}: the weight has shape {found.shape}, it must be {layout} with {rank} kernel sizes of at "
-                         "least 1")
+        raise ShapeError(f"{op}: the weight has shape {found.shape}, it must be {layout} with {rank} kernel sizes "
+                         "of at least 1")
     return found
 
 
@@ -50,7 +50,8 @@ def _padding(op: str, padding: Any, rank: int, kernel: Sizes, stride: Sizes, dil
     if padding != "same":
         raise ValueError(f"{op}: padding={padding!r} must be 'same', 'valid', an integer or a tuple of {rank} integers")
     if any(s != 1 for s in stride):
-        raise ValueError(f"{op}: padding='same' keeps the size only at stride 1, not {stride}; pass the padding as numbers")
+        raise ValueError(f"{op}: padding='same' keeps the size only at stride 1, not {stride}; pass the padding in "
+                         "numbers")
     total = tuple(d * (k - 1) for d, k in zip(dilation, kernel))
     return tuple(-(-t // 2) for t in total), tuple(t % 2 for t in total)
 
@@ -89,25 +90,27 @@ def _transpose(op: str, rank: int, input: Any, weight: Any, bias: Any, stride: A
                          "channels / groups (the reverse of a convolution's)")
     for e, s, d in zip(extra, stride, dilation):
         if e >= max(s, d):
-            raise ShapeError(f"{op}: output_padding={output_padding} must be smaller than the stride {stride} or the dilation "
-                             f"{dilation} along every axis; it chooses among the sizes that a convolution maps to the input's")
+            raise ShapeError(f"{op}: output_padding={output_padding} must be smaller than the stride {stride} or "
+                             f"the dilation {dilation} along every axis; it chooses among the sizes that a convolution "
+                             "maps to the input's")
     spatial = input.shape[2:]
     if 0 in spatial:
         raise ShapeError(f"{op}: the input of shape {input.shape} has a spatial axis without elements")
     size = tuple((n - 1) * s - 2 * p + d * (k - 1) + 1 + e
                  for n, s, p, d, k, e in zip(spatial, stride, pads, dilation, weight.shape[2:], extra))
     if any(n < 1 for n in size):
-        raise ShapeError(f"{op}: the output would have spatial size {size}: padding={padding} removes more than there is "
-                         f"for an input of shape {input.shape} and a weight of shape {weight.shape}")
+        raise ShapeError(f"{op}: the output would have spatial size {size}: padding={padding} removes more than there "
+                         f"is for an input of shape {input.shape} and a weight of shape {weight.shape}")
     full = tuple(n + e // s for n, s, e in zip(spatial, stride, extra))
     if full != spatial:  # as many windows as there are at that size; the further ones add nothing
         input = ops.getitem_adjoint(input, index=(..., *(slice(n) for n in spatial)), shape=(*input.shape[:2], *full))
-    output = convolution_transpose(input, weight, stride=stride, padding=pads, dilation=dilation, groups=groups, size=size)
+    output = convolution_transpose(input, weight, stride=stride, padding=pads, dilation=dilation, groups=groups,
+                                   size=size)
     return unbatched(_biased(op, output, bias, rank), keep)
 
 
-def conv1d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
-           groups: int = 1) -> Tensor:
+def conv1d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0,
+           dilation: Any = 1, groups: int = 1) -> Tensor:
     """Convolution along one axis:
 
         out[n, o, i] = bias[o] + Σ_{c, k} weight[o, c, k] input[n, c, i · stride - padding + k · dilation]
@@ -124,8 +127,8 @@ def conv1d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: An
     return _convolve("conv1d", 1, input, weight, bias, stride, padding, dilation, groups)
 
 
-def conv2d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
-           groups: int = 1) -> Tensor:
+def conv2d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0,
+           dilation: Any = 1, groups: int = 1) -> Tensor:
     """Convolution of images: as `conv1d`, along two axes.
 
     input (N, C, H, W) or (C, H, W); weight (O, C / groups, KH, KW); bias (O,) or None. stride, padding and dilation are
@@ -140,12 +143,12 @@ def conv2d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: An
     return _convolve("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
 
 
-def conv3d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
-           groups: int = 1) -> Tensor:
+def conv3d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0,
+           dilation: Any = 1, groups: int = 1) -> Tensor:
     """Convolution of volumes: as `conv1d`, along three axes.
 
-    input (N, C, D, H, W) or (C, D, H, W); weight (O, C / groups, KD, KH, KW); bias (O,) or None. Returns (N, O, OD, OH, OW).
-    Raises ShapeError where channels, groups or sizes do not fit.
+    input (N, C, D, H, W) or (C, D, H, W); weight (O, C / groups, KD, KH, KW); bias (O,) or None. Returns
+    (N, O, OD, OH, OW). Raises ShapeError where channels, groups or sizes do not fit.
 
     >>> import chainrule as cr
     >>> conv3d(cr.ones(1, 2, 2, 2), cr.ones(1, 1, 2, 2, 2))
@@ -156,7 +159,7 @@ def conv3d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: An
 
 def conv_transpose1d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0,
                      output_padding: Any = 0, groups: int = 1, dilation: Any = 1) -> Tensor:
-    """The transpose of `conv1d`: each input element adds its multiple of the kernel to the output, every `stride` places.
+    """The transpose of `conv1d`: each input element adds its multiple of the kernel, every `stride` places.
 
     input (N, C, L) or (C, L); weight (C, O / groups, K), the axes of the convolution that it transposes; bias (O,) or
     None. Returns (N, O, (L - 1) stride - 2 padding + dilation (K - 1) + 1 + output_padding): `output_padding` chooses
@@ -189,8 +192,8 @@ def conv_transpose3d(input: Tensor, weight: Tensor, bias: Tensor | None = None, 
                      output_padding: Any = 0, groups: int = 1, dilation: Any = 1) -> Tensor:
     """The transpose of `conv3d`: as `conv_transpose1d`, along three axes.
 
-    input (N, C, D, H, W) or (C, D, H, W); weight (C, O / groups, KD, KH, KW); bias (O,) or None. Returns (N, O, OD, OH, OW).
-    Raises ShapeError where channels, groups or sizes do not fit.
+    input (N, C, D, H, W) or (C, D, H, W); weight (C, O / groups, KD, KH, KW); bias (O,) or None. Returns
+    (N, O, OD, OH, OW). Raises ShapeError where channels, groups or sizes do not fit.
 
     >>> import chainrule as cr
     >>> conv_transpose3d(cr.ones(1, 1, 1, 2), cr.ones(1, 1, 1, 1, 2))

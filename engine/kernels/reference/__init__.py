@@ -12,6 +12,7 @@ from chainrule.kernels.reference.convolution import *
 from chainrule.kernels.reference.elementwise import *
 from chainrule.kernels.reference.indexing import *
 from chainrule.kernels.reference.pooling import *
+from chainrule.kernels.reference.resampling import *
 
 
 def __getattr__(name: str) -> Any:
