@@ -18,6 +18,7 @@ from chainrule.kernels.reference.losses import *
 from chainrule.kernels.reference.pooling import *
 from chainrule.kernels.reference.random import *
 from chainrule.kernels.reference.reductions import *
+from chainrule.kernels.reference.resampling import *
 from chainrule.kernels.reference.shapes import *
 from chainrule.kernels.reference.windows import *
 
