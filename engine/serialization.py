@@ -73,15 +73,14 @@ def _replace(path: StrPath, arrays: dict[str, Any], metadata: dict[str, str] | N
         raise FileNotFoundError(f"save: the folder {str(target.parent)!r} does not exist; create it first")
     if target.is_dir():
         raise IsADirectoryError(f"save: {str(path)!r} is a folder; name a file in it")
-    mode = target.stat().st_mode & 0o777 if target.exists() else None
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-        write(arrays, temporary, metadata)
+        mode = (target if target.exists() else temporary).stat().st_mode & 0o777
+        write(arrays, temporary, metadata)  # may put a file of its own, readable by nobody else, in this one's place
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
-        if mode is not None:
-            os.chmod(temporary, mode)
+        os.chmod(temporary, mode)
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)

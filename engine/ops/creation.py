@@ -38,16 +38,10 @@ def float_dtype(name: str, dtype: Any) -> dtypes.DType:
     return found
 
 
-def sizes_of(name: str, size: Any, keyword: Any = None) -> tuple[int, ...]:
-    """A shape given as separate numbers, as one sequence, or by keyword. ShapeError for negative sizes."""
-    if keyword is not None:
-        if size:
-            raise TypeError(f"{name}: the shape was given twice, as {size} and as {keyword}")
-        size = (keyword,)
-    if len(size) == 1 and not hasattr(size[0], "__index__"):
+def sizes_of(name: str, size: Any) -> tuple[int, ...]:
+    """A shape given as separate numbers or as one sequence. ShapeError for negative sizes."""
+    if len(size) == 1 and (getattr(size[0], "ndim", 0) or not hasattr(size[0], "__index__")):
         size = tuple(size[0])
-    elif len(size) == 1 and isinstance(size[0], Tensor) and size[0].ndim:
-        size = tuple(size[0].tolist())
     found = tuple(n.__index__() for n in size)
     if any(n < 0 for n in found):
         raise ShapeError(f"{name}: sizes cannot be negative, got {found}")
@@ -122,8 +116,7 @@ def _has_numpy(data: Any) -> bool:
         if not data:
             return False
         data = data[0]
-    return isinstance(data, np.ndarray | np.generic) and not isinstance(data, float) or hasattr(data, "__array__") and not (
-        isinstance(data, float))
+    return hasattr(data, "__array__") and not isinstance(data, float)
 
 
 @public

@@ -54,7 +54,7 @@ SAMPLES = [
     sample("trace", normal(0, 0), label="empty"),
     sample("addmm", normal(3, 2), normal(3, 4), normal(4, 2)),
     sample("addmm", normal(2), normal(3, 4), normal(4, 2), beta=0.5, alpha=-2.0, label="factors"),
-    sample("addmm", normal(3, 2), normal(3, 4), normal(4, 2), beta=0, label="no-input"),
+    sample("addmm", normal(3, 2), normal(3, 4), normal(4, 2), beta=0, differentiable=False, label="no-input"),
     sample("addmv", normal(3), normal(3, 4), normal(4), alpha=2),
     sample("baddbmm", normal(2, 3, 5), normal(2, 3, 4), normal(2, 4, 5)),
     sample("baddbmm", normal(5), normal(2, 3, 4), normal(2, 4, 5), beta=3, alpha=0.5, label="factors"),
