@@ -4,10 +4,11 @@ import threading
 from math import sqrt
 from typing import Any
 
-import chainrule as cr
 import numpy as np
 import pytest
-from chainrule import functional
+
+import chainrule as cr
+from chainrule import functional, random
 from chainrule.kernels.reference.random import CHUNK, philox, philox_rounds
 from chainrule.random import Generator, default_generator, random_bits
 
@@ -81,11 +82,11 @@ def test_states_and_separate_generators() -> None:
     g.set_state(state)
     assert cr.rand(2, generator=g).tolist() == a
     cr.manual_seed(0)
-    now = cr.get_rng_state()
+    now = random.get_rng_state()
     cr.rand(2, generator=g)
-    assert cr.get_rng_state() == now == (0, 0)
+    assert random.get_rng_state() == now == (0, 0)
     b = cr.rand(2).tolist()
-    cr.set_rng_state(now)
+    random.set_rng_state(now)
     assert cr.rand(2).tolist() == b
     assert g.initial_seed() == 5 and Generator(-1).initial_seed() == 2**64 - 1
     assert Generator().initial_seed() != Generator().initial_seed()
@@ -147,7 +148,8 @@ def test_multinomial_and_bernoulli() -> None:
     ones = cr.bernoulli(cr.full((8000,), 0.25), generator=g).sum().item()
     assert abs(ones - 2000) < 5 * sqrt(1500)
     assert cr.bernoulli(cr.zeros(3, dtype=cr.int64), p=1.0).tolist() == [1, 1, 1]
-    for bad, match in ((cr.tensor([-1.0, 2.0]), "at least 0"), (cr.zeros(3), "one above 0"), (cr.tensor([float("nan")]), "finite")):
+    for bad, match in ((cr.tensor([-1.0, 2.0]), "at least 0"), (cr.zeros(3), "one above 0"), (cr.tensor([float("nan")]),
+                                                                                              "finite")):
         with pytest.raises(ValueError, match=match):
             cr.multinomial(bad, 1)
     with pytest.raises(ValueError, match="fewer weights above 0"):
@@ -199,11 +201,11 @@ def test_dropout_keeps_the_mean_and_masks_the_gradient() -> None:
 
 def test_nothing_happens_in_evaluation() -> None:
     x = cr.randn(2, 3, 4)
-    state = cr.get_rng_state()
+    state = random.get_rng_state()
     for f in (functional.dropout, functional.dropout1d, functional.alpha_dropout, functional.feature_alpha_dropout):
         assert f(x, 0.5, training=False) is x
         assert f(x, 0.0, training=True) is x
-    assert cr.get_rng_state() == state
+    assert random.get_rng_state() == state
 
 
 @pytest.mark.parametrize(("f", "shape"), [(functional.dropout1d, (50, 4, 3)), (functional.dropout2d, (50, 4, 3, 2)),
@@ -218,7 +220,8 @@ def test_whole_channels_are_dropped(f: Any, shape: Any) -> None:
 
 def test_alpha_dropout_keeps_mean_and_variance() -> None:
     n = 40_000
-    y = functional.alpha_dropout(cr.randn(n, generator=Generator(1)), 0.2, training=True, generator=Generator(2)).numpy()
+    y = functional.alpha_dropout(cr.randn(n, generator=Generator(1)), 0.2, training=True,
+                                 generator=Generator(2)).numpy()
     assert abs(y.mean()) < 6 / sqrt(n) and abs(y.var() - 1) < 0.05
     assert functional.alpha_dropout(cr.ones(3), 1.0, training=True).tolist() == [0, 0, 0]
 

@@ -7,9 +7,10 @@ import struct
 from pathlib import Path
 from typing import Any
 
-import chainrule as cr
 import numpy as np
 import pytest
+
+import chainrule as cr
 from chainrule import serialization
 from chainrule.tensor import Tensor
 
@@ -22,7 +23,8 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_every_dtype_and_shape(path: Path) -> None:
-    values = {f"{d}-{len(s)}": (np.arange(math.prod(s)).reshape(s) % 2).astype(d) for d in DTYPES for s in ((), (0, 3), (2, 3))}
+    values = {f"{d}-{len(s)}": (np.arange(math.prod(s)).reshape(s) % 2).astype(d) for d in DTYPES for s in ((), (0, 3),
+                                                                                                            (2, 3))}
     cr.save_file({k: cr.tensor(v) for k, v in values.items()}, path)
     loaded = cr.load_file(path)
     assert loaded.keys() == values.keys()
@@ -43,9 +45,9 @@ def test_strided_arrays_arrive_whole(path: Path) -> None:
 
 def test_metadata_and_empty(path: Path) -> None:
     cr.save_file({}, path)
-    assert cr.load_file(path) == {} and cr.load_metadata(path) == {}
+    assert cr.load_file(path) == {} and serialization.load_metadata(path) == {}
     cr.save_file({"a": cr.ones(1, requires_grad=True)}, path, {"epoch": "3", "näme": "ü"})
-    assert cr.load_metadata(path) == {"epoch": "3", "näme": "ü"}
+    assert serialization.load_metadata(path) == {"epoch": "3", "näme": "ü"}
     assert cr.load_file(path)["a"].tolist() == [1]
 
 
@@ -90,7 +92,7 @@ def test_a_damaged_file_is_refused_by_name(path: Path) -> None:
         cr.load_file(path)
     path.write_bytes(struct.pack("<Q", 4) + b"[{]}")
     with pytest.raises(serialization.FileError, match="header cannot be read"):
-        cr.load_metadata(path)
+        serialization.load_metadata(path)
 
 
 def test_elements_that_do_not_exist_here(path: Path) -> None:
@@ -131,7 +133,8 @@ def test_permissions_and_links_stay(path: Path) -> None:
 def same(a: Any, b: Any) -> bool:
     """Equal in structure, types and values."""
     if isinstance(a, Tensor | np.ndarray):
-        return isinstance(b, Tensor) and b.dtype == a.dtype and b.shape == a.shape and bool((np.asarray(a) == b.numpy()).all())
+        alike = isinstance(b, Tensor) and b.dtype == a.dtype and b.shape == a.shape
+        return alike and bool((np.asarray(a) == b.numpy()).all())
     if isinstance(a, dict):
         return type(b) is dict and list(a) == list(b) and all(same(a[k], b[k]) for k in a)
     if isinstance(a, list | tuple):
@@ -142,8 +145,10 @@ def same(a: Any, b: Any) -> bool:
 @pytest.mark.parametrize("value", [
     3, -2.5, "text", True, None, [], {}, (), 2**70, float("inf"), float("nan"), 0.1, -0.0, [[], [()]], cr.tensor(2.0),
     {"a": {"b": cr.ones(2)}, "a.b": cr.zeros(3), "": cr.ones(1)}, [cr.ones(2), (cr.zeros(2, 2).mT, 1.5)], np.arange(3),
-    {0: cr.ones(1), "0": cr.zeros(1), -1: None}, {"dict": {"list": [{"tensor": "float"}]}}, {"__metadata__": cr.ones(1)},
-    {"state": {0: {"step": 3, "exp_avg": cr.rand(3)}}, "param_groups": [{"lr": 1e-3, "betas": (0.9, 0.999), "params": [0]}]},
+    {0: cr.ones(1), "0": cr.zeros(1), -1: None}, {"dict": {"list": [{"tensor": "float"}]}},
+    {"__metadata__": cr.ones(1)},
+    {"state": {0: {"step": 3, "exp_avg": cr.rand(3)}}, "param_groups": [{"lr": 1e-3, "betas": (0.9, 0.999),
+                                                                         "params": [0]}]},
 ])
 def test_nested_structures(value: Any, path: Path) -> None:
     cr.save(value, path)

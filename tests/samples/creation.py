@@ -1,6 +1,7 @@
 """Samples of chainrule.ops.creation."""
 
 import numpy as np
+
 from tests.samples.table import integers, normal, sample
 
 SAMPLES = [
@@ -41,13 +42,16 @@ SAMPLES = [
     sample("eye", 3, differentiable=False),
     sample("eye", 2, 4, differentiable=False, label="wide"),
     sample("eye", 0, differentiable=False, label="empty"),
-    sample("one_hot", integers(0, 4, 3), 5, differentiable=False, torch=lambda torch, x, n: torch.nn.functional.one_hot(x, n)),
+    sample("one_hot", integers(0, 4, 3), 5, differentiable=False, torch=lambda torch, x,
+           n: torch.nn.functional.one_hot(x, n)),
     sample("one_hot", np.array([[2, 0], [1, 1]]), differentiable=False, label="open",
            torch=lambda torch, x: torch.nn.functional.one_hot(x)),
     sample("one_hot", np.array(1), 3, differentiable=False, label="0-d",
            torch=lambda torch, x, n: torch.nn.functional.one_hot(x, n)),
-    sample("astype", normal(2, 3), "float64", analytic=False, strict_dtype=False, torch=lambda torch, x, dtype: x.double()),
-    sample("astype", 3 * normal(2, 3), "int64", differentiable=False, label="integers", torch=lambda torch, x, dtype: x.long()),
+    sample("astype", normal(2, 3), "float64", analytic=False, strict_dtype=False, torch=lambda torch, x,
+           dtype: x.double()),
+    sample("astype", 3 * normal(2, 3), "int64", differentiable=False, label="integers", torch=lambda torch, x,
+           dtype: x.long()),
     sample("to", normal(2, 3), "cpu", torch=lambda torch, x, device: x.to(device)),
     sample("Tensor.double", normal(2, 3), analytic=False, strict_dtype=False),
 ]

@@ -1,6 +1,7 @@
 """Samples of chainrule.ops.matmul and chainrule.ops.einsum."""
 
 import numpy as np
+
 from tests.samples.table import Sample, normal, sample
 
 
@@ -99,5 +100,6 @@ SAMPLES = [
     sample("einsum", normal(3, 4), [0, 1], normal(4, 2), [1, 2], [0, 2], label="numbered"),
     sample("einsum", normal(3, 4), [1, 0], normal(3, 2), [1, 2], label="numbered-implied"),
     sample("einsum", normal(2, 3, 4), [..., 0, 1], normal(4, 2), [1, 2], [..., 0, 2], label="numbered-ellipsis"),
-    sample("einsum", "ij,jk->ik", np.arange(6).reshape(2, 3), np.arange(6).reshape(3, 2), differentiable=False, label="integers"),
+    sample("einsum", "ij,jk->ik", np.arange(6).reshape(2, 3), np.arange(6).reshape(3, 2), differentiable=False,
+           label="integers"),
 ]

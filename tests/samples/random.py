@@ -1,6 +1,7 @@
-"""Samples of random draws (the tests seed them) and of the dropout family. torch draws other numbers: see test_random.py."""
+"""Samples of random draws (the tests seed them) and of the dropout family. torch draws other numbers."""
 
 import numpy as np
+
 from tests.samples.table import integers, normal, sample, uniform
 
 SAMPLES = [
