@@ -2,3 +2,4 @@
 
 from chainrule.functional.convolution import *  # noqa: F403
 from chainrule.functional.pooling import *  # noqa: F403
+from chainrule.functional.vision import *  # noqa: F403
