@@ -21,3 +21,4 @@ from chainrule.functional.recurrent import *
 from chainrule.functional.similarity import *
 from chainrule.functional.softmax import *
 from chainrule.functional.vision import *
+from chainrule.functional.windows import *
