@@ -24,11 +24,11 @@ _take = Op("take",
            indices=None)
 _take_adjoint = Op("take_adjoint", source=lambda xp, g, indices, axis: xp.take(g, indices, axis=axis), indices=None)
 # single elements: indices along one axis, and the position's own coordinates along the others
-_take_along = Op("take_along_axis",
-                 input=lambda xp, g, input_shape, indices, axis: xp.take_along_axis_adjoint(
+take_along_axis = Op("take_along_axis",
+                 input=lambda xp, g, input_shape, indices, axis: xp.add_along_axis(
                      g, indices, axis=axis, shape=input_shape),
                  indices=None)
-_take_along_adjoint = Op("take_along_axis_adjoint",
+_add_along_axis = Op("add_along_axis",
                          source=lambda xp, g, indices, axis: xp.take_along_axis(g, indices, axis=axis), indices=None)
 _put_along = Op("put_along",
                 input=lambda xp, g, indices, axis: xp.put_along(g, indices, 0, axis=axis),
@@ -81,7 +81,7 @@ def gather(input: Any, dim: int, index: Any) -> Tensor:
     axis = axis_of("gather", dim, input)
     index = _indices("gather", index, input, axis)
     _fits("gather", index, input, axis)
-    return _take_along(input, index, axis=axis)
+    return take_along_axis(input, index, axis=axis)
 
 
 @public
@@ -164,7 +164,7 @@ def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Tensor:
     input, index, src, axis = _scattered("scatter_add", input, dim, index, src)
     if not isinstance(src, Tensor):
         src = ops.as_tensor(np.full(index.shape, src, input.dtype))
-    return ops.add(input, _take_along_adjoint(src, index, axis=axis, shape=input.shape))  # type: ignore[no-any-return]
+    return ops.add(input, _add_along_axis(src, index, axis=axis, shape=input.shape))  # type: ignore[no-any-return]
 
 
 # ---- whole slices

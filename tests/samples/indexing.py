@@ -58,7 +58,7 @@ ALONG = [
     sample("take_along_dim", normal(3, 4), integers(0, 12, 2, 2), label="flat"),
     sample("take_along_axis", normal(3, 4), integers(0, 4, 3, 5), axis=1,
            torch=lambda torch, x, i, axis: torch.gather(x, axis, i)),
-    sample("take_along_axis_adjoint", normal(3, 5), integers(0, 4, 3, 5), axis=1, shape=(3, 4),
+    sample("add_along_axis", normal(3, 5), integers(0, 4, 3, 5), axis=1, shape=(3, 4),
            torch=lambda torch, x, i, axis, shape: torch.zeros(shape, dtype=x.dtype).scatter_add(axis, i, x)),
     sample("scatter", normal(3, 4), 1, np.array([[2, 0], [1, 3], [0, 1]]), normal(3, 2)),
     sample("scatter", normal(3, 4), 0, np.array([[2, 0, 1]]), normal(2, 4), label="longer source",
