@@ -1,22 +1,20 @@
 """Activation functions, with torch.nn.functional's signatures.
 
-Each computes elementwise except the softmax family and `glu`, which work along an axis. Those with `inplace=True` write the
-result into the input's memory, recorded. At a kink the derivative is torch's (docs/conventions.md).
+Each computes elementwise; those that work along an axis stand in `softmax.py`. Those with `inplace=True` write
+the result into the input's memory, recorded. At a kink the derivative is torch's (docs/conventions.md).
 """
 
-import warnings
 from typing import Any
 
-from chainrule.arguments import axis_of
 from chainrule.errors import DtypeError, ShapeError
 from chainrule.names import ops
 from chainrule.ops import activations as rows
 from chainrule.tensor import Tensor
 
 __all__ = [
-    "celu", "elu", "elu_", "gelu", "glu", "gumbel_softmax", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "hardtanh_",
-    "leaky_relu", "leaky_relu_", "log_softmax", "logsigmoid", "mish", "prelu", "relu", "relu6", "relu_", "rrelu", "selu",
-    "sigmoid", "silu", "softmax", "softmin", "softplus", "softshrink", "softsign", "tanh", "tanhshrink", "threshold",
+    "celu", "elu", "elu_", "gelu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "hardtanh_",
+    "leaky_relu", "leaky_relu_", "logsigmoid", "mish", "prelu", "relu", "relu6", "relu_", "rrelu", "selu",
+    "sigmoid", "silu", "softplus", "softshrink", "softsign", "tanh", "tanhshrink", "threshold",
 ]
 
 # Klambauer et al. (2017), "Self-normalizing neural networks": with these, mean 0 and variance 1 are a fixed point
@@ -30,12 +28,12 @@ def _apply(op: Any, input: Any, inplace: bool, **options: Any) -> Tensor:
     return found
 
 
-def _floating(op: str, input: Any) -> Tensor:
+def floating(op: str, input: Any) -> Tensor:
     """The input as a tensor; DtypeError for integers and bools."""
     found: Tensor = ops.as_tensor(input)
     if found.dtype.kind not in "fc":
-        raise DtypeError(f"{op}: the input is {found.dtype}, it must be floating-point; convert it first, for example with "
-                         ".float()")
+        raise DtypeError(f"{op}: the input is {found.dtype}, it must be floating-point; convert it first, "
+                         "for example with .float()")
     return found
 
 
@@ -80,7 +78,7 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
     """
     if min_val > max_val:
         raise ValueError(f"hardtanh: min_val={min_val} is above max_val={max_val}")
-    return _apply(_hardtanh, _floating("hardtanh", input), inplace, min_val=float(min_val), max_val=float(max_val))
+    return _apply(_hardtanh, floating("hardtanh", input), inplace, min_val=float(min_val), max_val=float(max_val))
 
 
 def hardtanh_(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
@@ -89,14 +87,14 @@ def hardtanh_(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Ten
 
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
-    """input where it is positive, else negative_slope * input. Maas, Hannun & Ng (2013), "Rectifier nonlinearities improve
-    neural network acoustic models".
+    """input where it is positive, else negative_slope * input. Maas, Hannun & Ng (2013), "Rectifier nonlinearities
+    improve neural network acoustic models".
 
     >>> import chainrule as cr
     >>> leaky_relu(cr.tensor([-1.0, 2.0]), 0.1)
     tensor([-0.1,  2. ])
     """
-    return _apply(rows.leaky_relu, _floating("leaky_relu", input), inplace, negative_slope=float(negative_slope))
+    return _apply(rows.leaky_relu, floating("leaky_relu", input), inplace, negative_slope=float(negative_slope))
 
 
 def leaky_relu_(input: Tensor, negative_slope: float = 0.01) -> Tensor:
@@ -107,19 +105,20 @@ def leaky_relu_(input: Tensor, negative_slope: float = 0.01) -> Tensor:
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """input where it is positive, else weight * input: a leaky relu whose slope is learned.
 
-    `weight` has one element, or one for each channel, axis 1 of the input (axis 0 of a 1-D one has none). Raises ShapeError
-    for another number. He et al. (2015), "Delving deep into rectifiers".
+    `weight` has one element, or one for each channel, axis 1 of the input (axis 0 of a 1-D one has none). Raises
+    ShapeError for another number. He et al. (2015), "Delving deep into rectifiers".
 
     >>> import chainrule as cr
     >>> prelu(cr.tensor([[-1.0, -1.0]]), cr.tensor([0.1, 0.5]))
     tensor([[-0.1, -0.5]])
     """
-    input, weight = _floating("prelu", input), _floating("prelu", weight)
+    input, weight = floating("prelu", input), floating("prelu", weight)
     count = weight.numel()
     channels = input.shape[1] if input.ndim > 1 else 1
     if weight.ndim > 1 or (count != 1 and count != channels):
-        raise ShapeError(f"prelu: the weight has shape {weight.shape}, it needs shape (1,) or ({channels},), a slope for each "
-                         f"channel (axis 1) of the input of shape {input.shape}")
+        raise ShapeError(f"prelu: the weight has shape {weight.shape}, it needs shape (1,) or ({channels},), a slope "
+                         "for "
+                         f"each channel (axis 1) of the input of shape {input.shape}")
     if count == 1:
         slope = ops.reshape(weight, ())
     else:
@@ -143,7 +142,7 @@ def rrelu(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, trainin
         raise ValueError(f"rrelu: lower={lower} is above upper={upper}")
     if not training:
         return leaky_relu(input, (lower + upper) / 2, inplace)
-    input = _floating("rrelu", input)
+    input = floating("rrelu", input)
     slope = ops.rand(*input.shape, dtype=input.dtype) * (upper - lower) + lower
     return _apply(lambda x: ops.where(x > 0, x, x * slope), input, inplace)
 
@@ -166,7 +165,7 @@ def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     >>> hardshrink(cr.tensor([-1.0, 0.3, 2.0]))
     tensor([-1.,  0.,  2.])
     """
-    input = _floating("hardshrink", input)
+    input = floating("hardshrink", input)
     found: Tensor = ops.where(ops.abs(input) <= lambd, 0, input)
     return found
 
@@ -180,7 +179,7 @@ def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """
     if lambd < 0:
         raise ValueError(f"softshrink: lambd={lambd} must not be negative")
-    input = _floating("softshrink", input)
+    input = floating("softshrink", input)
     found: Tensor = ops.where(input > lambd, input - lambd, ops.where(input < -lambd, input + lambd, input * 0))
     return found
 
@@ -192,7 +191,10 @@ def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     >>> hardsigmoid(cr.tensor([-4.0, 0.0, 1.5, 4.0]))
     tensor([0.  , 0.5 , 0.75, 1.  ])
     """
-    return _apply(lambda x: ops.where(x <= -3, 0, ops.where(x >= 3, 1, (x + 3) / 6)), _floating("hardsigmoid", input), inplace)
+    def pieces(x: Any) -> Any:
+        return ops.where(x <= -3, 0, ops.where(x >= 3, 1, (x + 3) / 6))
+
+    return _apply(pieces, floating("hardsigmoid", input), inplace)
 
 
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
@@ -202,27 +204,25 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     >>> hardswish(cr.tensor([-4.0, 0.0, 3.0, 4.0]))
     tensor([0., 0., 3., 4.])
     """
-    return _apply(lambda x: ops.where(x <= -3, 0, ops.where(x >= 3, x, _inner_swish(x))), _floating("hardswish", input), inplace)
+    def pieces(x: Any) -> Any:
+        inner = ops.where(x <= -3, 0, ops.where(x >= 3, 0, x))  # the square of a large x would overflow, unused
+        return ops.where(x <= -3, 0, ops.where(x >= 3, x, inner * (inner + 3) / 6))
 
-
-def _inner_swish(input: Any) -> Any:
-    """The middle piece of hardswish, on a copy cut to [-3, 3]: the square of a large input would overflow, unused."""
-    inner = ops.where(input <= -3, 0, ops.where(input >= 3, 0, input))
-    return inner * (inner + 3) / 6
+    return _apply(pieces, floating("hardswish", input), inplace)
 
 
 # ---- smooth ones
 
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
-    """input where it is positive, else alpha (exp(input) - 1). Clevert, Unterthiner & Hochreiter (2015), "Fast and accurate
-    deep network learning by exponential linear units".
+    """input where it is positive, else alpha (exp(input) - 1). Clevert, Unterthiner & Hochreiter (2015), "Fast and
+    accurate deep network learning by exponential linear units".
 
     >>> import chainrule as cr
     >>> elu(cr.tensor([-1000.0, 2.0]))
     tensor([-1.,  2.])
     """
-    return _apply(rows.elu, _floating("elu", input), inplace, alpha=float(alpha), scale=1.0, input_scale=1.0)
+    return _apply(rows.elu, floating("elu", input), inplace, alpha=float(alpha), scale=1.0, input_scale=1.0)
 
 
 def elu_(input: Tensor, alpha: float = 1.0) -> Tensor:
@@ -231,19 +231,19 @@ def elu_(input: Tensor, alpha: float = 1.0) -> Tensor:
 
 
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
-    """1.0507 * elu(input, 1.6733), with which mean 0 and variance 1 are a fixed point through the layers. Klambauer et al.
-    (2017), "Self-normalizing neural networks".
+    """1.0507 * elu(input, 1.6733), with which mean 0 and variance 1 are a fixed point through the layers. Klambauer et
+    al. (2017), "Self-normalizing neural networks".
 
     >>> import chainrule as cr
     >>> selu(cr.tensor([-1000.0, 0.0, 1.0]))
     tensor([-1.7581,  0.    ,  1.0507])
     """
-    return _apply(rows.elu, _floating("selu", input), inplace, alpha=SELU_ALPHA, scale=SELU_SCALE, input_scale=1.0)
+    return _apply(rows.elu, floating("selu", input), inplace, alpha=SELU_ALPHA, scale=SELU_SCALE, input_scale=1.0)
 
 
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
-    """input where it is positive, else alpha (exp(input / alpha) - 1): an elu with a continuous derivative for every alpha.
-    Raises ValueError for alpha = 0. Barron (2017), "Continuously differentiable exponential linear units".
+    """input where it is positive, else alpha (exp(input / alpha) - 1): an elu with a continuous derivative for every
+    alpha. Raises ValueError for alpha = 0. Barron (2017), "Continuously differentiable exponential linear units".
 
     >>> import chainrule as cr
     >>> celu(cr.tensor([-1000.0, 3.0]), 2.0)
@@ -251,7 +251,7 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """
     if alpha == 0:
         raise ValueError("celu: alpha is 0, it divides the input; use relu")
-    return _apply(rows.elu, _floating("celu", input), inplace, alpha=float(alpha), scale=1.0, input_scale=1.0 / alpha)
+    return _apply(rows.elu, floating("celu", input), inplace, alpha=float(alpha), scale=1.0, input_scale=1.0 / alpha)
 
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
@@ -265,7 +265,7 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     """
     if approximate not in ("none", "tanh"):
         raise ValueError(f"gelu: approximate={approximate!r} must be 'none' or 'tanh'")
-    found: Tensor = rows.gelu(_floating("gelu", input), approximate=approximate)
+    found: Tensor = rows.gelu(floating("gelu", input), approximate=approximate)
     return found
 
 
@@ -276,7 +276,7 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
     >>> silu(cr.tensor([0.0, 1.0]))
     tensor([0.    , 0.7311])
     """
-    return _apply(rows.silu, _floating("silu", input), inplace)
+    return _apply(rows.silu, floating("silu", input), inplace)
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
@@ -286,7 +286,7 @@ def mish(input: Tensor, inplace: bool = False) -> Tensor:
     >>> mish(cr.tensor([0.0, 1.0]))
     tensor([0.    , 0.8651])
     """
-    return _apply(lambda x: x * ops.tanh(softplus(x)), _floating("mish", input), inplace)
+    return _apply(lambda x: x * ops.tanh(softplus(x)), floating("mish", input), inplace)
 
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
@@ -296,7 +296,7 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
     >>> softplus(cr.tensor([-1000.0, 0.0, 1000.0]))
     tensor([0.0000e+00, 6.9315e-01, 1.0000e+03])
     """
-    found: Tensor = rows.softplus(_floating("softplus", input), beta=float(beta), threshold=float(threshold))
+    found: Tensor = rows.softplus(floating("softplus", input), beta=float(beta), threshold=float(threshold))
     return found
 
 
@@ -307,7 +307,7 @@ def logsigmoid(input: Tensor) -> Tensor:
     >>> logsigmoid(cr.tensor([-1000.0, 0.0]))
     tensor([-1000.    ,    -0.6931])
     """
-    return -softplus(-_floating("logsigmoid", input), threshold=float("inf"))
+    return -softplus(-floating("logsigmoid", input), threshold=float("inf"))
 
 
 def softsign(input: Tensor) -> Tensor:
@@ -354,102 +354,3 @@ def tanh(input: Tensor) -> Tensor:
     """
     found: Tensor = ops.tanh(input)
     return found
-
-
-# ---- along an axis
-
-
-def glu(input: Tensor, dim: int = -1) -> Tensor:
-    """a * sigmoid(b), where a and b are the two halves of the input along `dim`. Raises ShapeError for an odd size.
-
-    Dauphin et al. (2016), "Language modeling with gated convolutional networks".
-
-    >>> import chainrule as cr
-    >>> glu(cr.tensor([[1.0, 2.0, 0.0, 0.0]]))
-    tensor([[0.5, 1. ]])
-    """
-    input = _floating("glu", input)
-    if not input.ndim:
-        raise ShapeError("glu: a 0-d input has no axis to halve")
-    axis = axis_of("glu", dim, input)
-    size = input.shape[axis]
-    if size % 2:
-        raise ShapeError(f"glu: the input of shape {input.shape} has size {size} along axis {axis}, which must be even")
-    lead = (slice(None),) * axis
-    return input[(*lead, slice(None, size // 2))] * ops.sigmoid(input[(*lead, slice(size // 2, None))])
-
-
-def _softmax_axis(op: str, input: Tensor, dim: int | None, stacklevel: int) -> int:
-    """The axis of a softmax; without one torch's old choice, with a warning."""
-    if dim is None:
-        dim = 0 if input.ndim in (0, 1, 3) else 1
-        warnings.warn(f"{op}: pass dim, the axis along which the results sum to 1; without it axis {dim} is taken for an input "
-                      f"of shape {input.shape}, as torch does", UserWarning, stacklevel=stacklevel + 1)
-    return axis_of(op, dim, input)
-
-
-def _cast(op: str, input: Any, dtype: Any) -> Tensor:
-    return _floating(op, input if dtype is None else ops.as_tensor(input).to(dtype))
-
-
-def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
-    """exp(input) / Σ exp(input) along `dim`, the largest subtracted first so that nothing overflows.
-
-    `dtype` converts the input first. Raises IndexError for an axis that is not there.
-
-    >>> import chainrule as cr
-    >>> softmax(cr.tensor([1000.0, 1000.0]), dim=0)
-    tensor([0.5, 0.5])
-    """
-    input = _cast("softmax", input, dtype)
-    found: Tensor = ops.softmax(input, _softmax_axis("softmax", input, dim, _stacklevel - 1))
-    return found
-
-
-def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
-    """softmax(-input).
-
-    >>> import chainrule as cr
-    >>> softmin(cr.tensor([0.0, 1000.0]), dim=0)
-    tensor([1., 0.])
-    """
-    input = _cast("softmin", input, dtype)
-    found: Tensor = ops.softmax(-input, _softmax_axis("softmin", input, dim, _stacklevel - 1))
-    return found
-
-
-def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
-    """log(softmax(input)) = input - log Σ exp(input) along `dim`, without the loss that taking the logarithm after would bring.
-
-    >>> import chainrule as cr
-    >>> log_softmax(cr.tensor([0.0, 1000.0]), dim=0)
-    tensor([-1000.,     0.])
-    """
-    input = _cast("log_softmax", input, dtype)
-    found: Tensor = ops.log_softmax(input, _softmax_axis("log_softmax", input, dim, _stacklevel - 1))
-    return found
-
-
-def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Tensor:
-    """softmax((logits + G) / tau) along `dim` with G drawn from the Gumbel distribution: a differentiable draw from the
-    categories with these logits. With `hard` the result is one-hot, and the gradient that of the soft one. `eps` is unused, as
-    in torch.
-
-    Jang, Gu & Poole (2016), "Categorical reparameterization with Gumbel-softmax".
-
-    >>> import chainrule as cr
-    >>> float(gumbel_softmax(cr.zeros(5), hard=True).sum())
-    1.0
-    """
-    logits = _floating("gumbel_softmax", logits)
-    axis = axis_of("gumbel_softmax", dim, logits)
-    uniform = ops.rand(*logits.shape, dtype=logits.dtype)
-    tiny = 1e-7 if logits.dtype.itemsize > 2 else 1e-4
-    noise = -ops.log(-ops.log(ops.clamp(uniform, tiny, 1 - tiny * 10)))
-    soft: Tensor = ops.softmax((logits + noise) / tau, axis)
-    if not hard:
-        return soft
-    best = ops.argmax(soft.detach(), axis, keepdim=True)
-    positions = ops.reshape(ops.arange(logits.shape[axis]), (-1,) + (1,) * (logits.ndim - 1 - axis))
-    chosen = (positions == best).to(soft.dtype)
-    return chosen - soft.detach() + soft

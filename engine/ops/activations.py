@@ -1,7 +1,8 @@
 """Activation functions that are rows of the table, or have definitions of their own.
 
 Those that are compositions of a line or two stand in `functional/activations.py`, which gives all of them torch's
-signatures. At a kink a derivative is torch's: that of the piece on the left, which for relu and its relatives is the flat one.
+signatures. At a kink a derivative is torch's: that of the piece on the left, which for relu and its relatives is the
+flat one.
 """
 
 import math
@@ -11,7 +12,7 @@ from chainrule.fused import fused, register
 from chainrule.graph import Op
 from chainrule.ops.half import narrow, widen
 
-__all__ = ["elu", "gelu", "leaky_relu", "relu", "silu", "softplus"]
+__all__ = ["relu"]
 
 relu = Op("relu", """max(input, 0); the derivative at 0 is 0.
 
@@ -20,8 +21,8 @@ relu = Op("relu", """max(input, 0); the derivative at 0 is 0.
 tensor([0., 0., 2.])
 """, word="elementwise", input=lambda xp, g, out: xp.where(out <= 0, 0, g))
 
-leaky_relu = Op("leaky_relu", "input where it is positive, else negative_slope * input.", word="elementwise", floats=True,
-                input=lambda xp, g, input, negative_slope: xp.where(input > 0, g, g * negative_slope))
+leaky_relu = Op("leaky_relu", "input where it is positive, else negative_slope * input.", word="elementwise",
+                floats=True, input=lambda xp, g, input, negative_slope: xp.where(input > 0, g, g * negative_slope))
 
 
 def _elu_slope(xp: Any, g: Any, input: Any, alpha: float, scale: float, input_scale: float) -> Any:
@@ -56,8 +57,8 @@ softplus = Op("softplus", "log(1 + exp(beta * input)) / beta; input itself where
 def gelu(xp: Any, input: Any, *, approximate: str = "none") -> Any:
     """input * Φ(input), Φ being the standard normal distribution function: ½ (1 + erf(input / √2)).
 
-    `approximate="tanh"` takes ½ (1 + tanh(√(2/π) (input + 0.044715 input³))) for it. Hendrycks & Gimpel, "Gaussian error
-    linear units" (2016).
+    `approximate="tanh"` takes ½ (1 + tanh(√(2/π) (input + 0.044715 input³))) for it. Hendrycks & Gimpel, "Gaussian
+    error linear units" (2016).
     """
     x = widen(xp, input)
     if approximate == "tanh":

@@ -88,10 +88,10 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Tensor:
     tensor([0., 2.])
     """
     input, mask = ops.as_tensor(input), _mask("masked_fill", mask)
-    if np.ndim(value):
-        raise ShapeError(f"masked_fill: the value has shape {np.shape(value)}, it must be a single one; see where()")
+    if getattr(value, "shape", ()):
+        raise ShapeError(f"masked_fill: the value has shape {value.shape}, it must be a single one; see where()")
     if isinstance(value, Tensor):
-        value = value.to(input.dtype)
+        value = value if value.dtype.kind == "c" else value.to(input.dtype)
     elif isinstance(value, float) and input.dtype.kind not in "fc":
         raise DtypeError(f"masked_fill: {value} does not fit into a {input.dtype} tensor")
     return ops.where(mask, value, input)  # type: ignore[no-any-return]

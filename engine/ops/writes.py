@@ -11,7 +11,7 @@ import numpy as np
 
 from chainrule.dtypes import _ORDER
 from chainrule.errors import AutogradError, DtypeError, ShapeError
-from chainrule.graph import Elementwise, Op, convert, record, table, tick
+from chainrule.graph import Op, convert, record, table, tick
 from chainrule.kernels.reference.indexing import getitem, is_basic, write_into as write_array
 from chainrule.names import autograd, ops
 from chainrule.ops.indexing import raw_index
@@ -120,8 +120,8 @@ def setitem(target: Tensor, index: Any, value: Any) -> None:
 
 
 def _needs_input(op: Any) -> bool:
-    """Whether the op may keep its first input for a derivative. (What is no plain row may.)"""
-    return type(op) not in (Op, Elementwise) or any(asked and op.inputs[0] in asked for asked in op.asks)
+    """Whether the op may keep its first input for a derivative. (Fused ops, and what is no op, may.)"""
+    return not isinstance(op, Op) or not op.differentiable or any(asked and op.inputs[0] in asked for asked in op.asks)
 
 
 @public

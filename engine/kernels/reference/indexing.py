@@ -120,7 +120,7 @@ def read(x: Any, *, path: Any) -> Any:
 
 def write(x: Any, value: Any, *, path: Any) -> Any:
     """A copy of x in which the part that the path shows is `value`."""
-    out = np.array(x, order="C")
+    out = np.array(x, order="C", dtype=np.complex128 if np.iscomplexobj(value) else None)
     part = read(out, path=path[:-1])
     if not path or np.may_share_memory(_step(part, path[-1]), out):
         write_into(out, value, path)
