@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.fused import fused, register
+from chainrule.fused import Fused, register
 
 __all__: list[str] = []  # users call chainrule.functional.scaled_dot_product_attention
 
@@ -21,7 +21,7 @@ def kept(key: Any, shape: tuple[int, ...], dropout_p: float) -> Any:
 
 
 @register
-@fused
+@Fused
 def scaled_dot_product_attention(xp: Any, query: Any, key: Any, value: Any, attn_mask: Any = None,
                                  random_key: Any = None, *, dropout_p: float = 0.0, is_causal: bool = False,
                                  scale: float = 1.0, enable_gqa: bool = False) -> Any:

@@ -5,8 +5,8 @@ exp(score - largest) and the weighted mean so far; where a larger score comes up
 Gimelshein 2018; Dao et al., "FlashAttention", 2022). What is kept for the backward pass is one number per query,
 lse = log Σ exp(score): the weights are exp(score - lse), computed again.
 
-Scores that causality hides are not computed where a whole block is hidden. Declined, and left to the definition: dropout,
-the gradient of an additive mask, dtypes other than float32 and float64, sizes of zero.
+Scores that causality hides are not computed where a whole block is hidden. Declined, and left to the definition:
+dropout, the gradient of an additive mask, dtypes other than float32 and float64, sizes of zero.
 """
 
 import math
@@ -121,8 +121,8 @@ def _forward(q: Any, k: Any, v: Any, serving: Any, bias: Any, biased: Any, scale
 
 
 @jit(parallel=True)
-def _backward(g: Any, q: Any, k: Any, v: Any, order: Any, starts: Any, bias: Any, biased: Any, scale: float, causal: bool,
-              out: Any, lse: Any, dq: Any, dk: Any, dv: Any) -> None:
+def _backward(g: Any, q: Any, k: Any, v: Any, order: Any, starts: Any, bias: Any, biased: Any, scale: float,
+              causal: bool, out: Any, lse: Any, dq: Any, dk: Any, dv: Any) -> None:
     """dq, dk, dv, zeros on entry. One task for each entry of k: it serves the entries order[starts[task] …] of q."""
     length, size = q.shape[1], q.shape[2]
     keys, width = v.shape[1], v.shape[2]
@@ -146,15 +146,19 @@ def _backward(g: Any, q: Any, k: Any, v: Any, order: Any, starts: Any, bias: Any
                     p = buffers[0, : rows * columns].reshape(rows, columns)
                     d = buffers[1, : rows * columns].reshape(rows, columns)
                     _scores(q[b], k[task], own_bias, scale, causal, top, left, p)
-                    gemm(False, True, rows, columns, width, 1.0, g[b, top:], width, v[task, left:], width, 0.0, d, columns)
+                    gemm(False, True, rows, columns, width, 1.0, g[b, top:], width, v[task, left:], width, 0.0,
+                         d, columns)
                     for i in range(rows):
                         _exponentials(p[i], lse[b, top + i])
                         weights, line, less = p[i], d[i], delta[i]
                         for j in range(np.uint64(columns)):
                             line[j] = weights[j] * (line[j] - less)
-                    gemm(True, False, columns, width, rows, 1.0, p, columns, g[b, top:], width, 1.0, dv[task, left:], width)
-                    gemm(False, False, rows, size, columns, scale, d, columns, k[task, left:], size, 1.0, dq[b, top:], size)
-                    gemm(True, False, columns, size, rows, scale, d, columns, q[b, top:], size, 1.0, dk[task, left:], size)
+                    gemm(True, False, columns, width, rows, 1.0, p, columns, g[b, top:], width, 1.0,
+                         dv[task, left:], width)
+                    gemm(False, False, rows, size, columns, scale, d, columns, k[task, left:], size, 1.0,
+                         dq[b, top:], size)
+                    gemm(True, False, columns, size, rows, scale, d, columns, q[b, top:], size, 1.0,
+                         dk[task, left:], size)
 
 
 class _Layout:
