@@ -9,7 +9,7 @@ from chainrule import random
 from chainrule.derivatives import history, walk
 from chainrule.errors import AutogradError, DtypeError
 from chainrule.fused import pick
-from chainrule.graph import UNCHANGING, Node, Op, Plan, record, tick, wrap
+from chainrule.graph import Node, Op, Plan, record, tick, wrap
 from chainrule.names import ops
 from chainrule.state import Flag, state
 from chainrule.tensor import Tensor
@@ -32,8 +32,8 @@ class Checkpoint(Op):
         if node.kept is None:
             raise AutogradError(f"backward through checkpoint a second time (called at {node.place()}): pass retain_graph=True")
         static = node.static
-        for counter, stamp in static["writes"]:
-            if counter[0] != stamp:
+        for write in static["writes"]:
+            if write[0] > node.order:
                 raise AutogradError(f"checkpoint, called at {node.place()}: a value the function uses was changed in place since; "
                                     "running it again would compute something else")
         now = random.get_rng_state()
@@ -53,7 +53,7 @@ class Checkpoint(Op):
 
 
 _checkpoint = Checkpoint()
-KEPT = (None, UNCHANGING, 0, None)  # stands for what the recomputation needs, until it is freed
+KEPT = ("inputs",)  # stands for what the recomputation needs, until it is freed
 
 
 def checkpoint(function: Any, *arguments: Any, **options: Any) -> Any:
@@ -84,14 +84,15 @@ def checkpoint(function: Any, *arguments: Any, **options: Any) -> Any:
     inner = history([o.node for o in recorded], before)
     border = sorted({p for n in inner for p in n.parents if p is not None and p.order <= before}, key=lambda n: n.order)
     older = set(border)
-    writes = [(counter, stamp) for n in inner for _, counter, stamp, source in n.kept or () if source in older]
+    writes = [write for n in inner for i, write in zip(n.plan.keep, n.writes) if i >= 0 and (
+        n.parents[i] is None or n.parents[i] in older)] if inner else []
     static = {"function": function, "arguments": arguments, "options": options, "random": randomness, "writes": writes}
     outs = tuple(wrap(o._data) for o in outputs)
     if len(outs) == 1:
-        record(_checkpoint, Plan((), ()), (), border, outs[0], static, None).kept = [KEPT]
+        record(_checkpoint, Plan((), ()), (), border, outs[0], static, None).kept = KEPT
         return outs[0] if not isinstance(result, tuple) else outs
     shared = record(Several(len(outs)), Plan((), ()), (), border, wrap(outs[0]._data), static, None)
-    shared.kept, shared.shape = [KEPT], tuple(o.shape for o in outs)  # type: ignore[assignment]
+    shared.kept, shared.shape = KEPT, tuple(o.shape for o in outs)  # type: ignore[assignment]
     for i, out in enumerate(outs):
         if out.dtype.kind == "f":
             record(pick, Plan((), ()), (), [shared], out, {"index": i}, None)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import AutogradError, DtypeError, ShapeError
-from chainrule.graph import Node, wrap
+from chainrule.graph import Node, tick, wrap
 from chainrule.names import autograd, ops
 from chainrule.state import Flag, state
 from chainrule.tensor import Tensor
@@ -227,7 +227,7 @@ def backward(output: Tensor, gradient: Any = None, retain_graph: bool | None = N
                     node.grad = node.grad + value
                 else:
                     np.add(node.grad._data, value._data, out=node.grad._data)
-                    node.grad._version[0] += 1
+                    node.grad._version[0] = tick()
 
 
 def node_of(op: str, t: Any) -> Node:
@@ -239,6 +239,15 @@ def node_of(op: str, t: Any) -> Node:
         raise AutogradError(f"{op}: an input ({t.dtype}{t.shape}) does not require a gradient; call requires_grad_() on it "
                             "before it is used")
     return node
+
+
+def clear_gradients(tensors: Any, set_to_none: bool = True) -> None:
+    """Forget the gradients of these leaves, or fill them with zeros in place: what `zero_grad` does."""
+    for t in tensors:
+        if set_to_none or t.grad is None:
+            t.grad = None
+        else:
+            t.grad = t.grad.detach().zero_()
 
 
 def gradients(roots: list[tuple[Node, Any]], targets: list[Node], create_graph: bool, retain_graph: bool) -> list[Any]:

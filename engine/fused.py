@@ -6,7 +6,7 @@ from typing import Any
 from chainrule import kernels
 from chainrule.derivatives import gradients
 from chainrule.errors import AutogradError, explain
-from chainrule.graph import SCALARS, UNCHANGING, Node, Op, Plan, convert, kept_values, record, wrap
+from chainrule.graph import EXTRA, OUT, SCALARS, UNCHANGING, Node, Op, Plan, convert, kept_values, record, wrap
 from chainrule.names import ops
 from chainrule.state import Flag, state
 from chainrule.tensor import Tensor
@@ -103,10 +103,13 @@ class Fused(Op):
     def _record(self, tensors: Any, nodes: Any, out: Tensor, static: Any, xp: Any, extras: dict[str, Any]) -> Node:
         """The node keeps every input (the definition may have to run again), and for the kernel `out` and the extras."""
         asks = self.pairs[xp][2]
-        keep = tuple(range(len(tensors))) + ((-1,) if "out" in asks else ())
+        keep = tuple(range(len(tensors))) + ((OUT,) if "out" in asks else ())
         node = record(self, Plan(keep, ()), tensors, nodes, out, static, xp)
-        node.kept += [(extras[name], UNCHANGING, 0, None) for name in extras if name in asks]
-        node.plan = tuple(self.inputs) + (("out",) if "out" in asks else ()) + tuple(n for n in extras if n in asks)
+        kept = {name: array for name, array in extras.items() if name in asks}
+        node.kept += tuple(kept.values())
+        node.writes += (UNCHANGING,) * len(kept)
+        names = (*self.inputs, *(("out",) if "out" in asks else ()), *kept)
+        node.plan = Plan(keep + (EXTRA,) * len(kept), names)
         return node
 
     def vjp(self, node: Node, g: Any, xp: Any, needed: Any) -> list[tuple[Node, Any]]:
@@ -114,7 +117,7 @@ class Fused(Op):
         wanted = tuple(p is not None and (needed is None or p in needed) for p in node.parents)
         if xp is not ops:
             _, backward, asks = self.pairs[node.kernels]
-            found = dict(zip(node.plan, kept_values(node, xp), strict=True)) | node.static | {"wanted": wanted}
+            found = dict(zip(node.plan.calls, kept_values(node, xp), strict=True)) | node.static | {"wanted": wanted}
             result = backward(g, *[found[name] for name in asks])
             if result is not NotImplemented:
                 return [(p, d if d.dtype == p.dtype else d.astype(p.dtype))

@@ -23,8 +23,9 @@ new: Any = object.__new__
 getframe = sys._getframe
 ndarray = np.ndarray
 SCALARS = frozenset({int, float, bool, complex})
-UNCHANGING = [0]  # the write counter of what cannot be written: scalars
+UNCHANGING = [-1]  # the time of the last write to what cannot be written: scalars
 table: dict[str, "Op"] = {}
+OPTIONS = {"forward", "word", "floats", "views", "broadcasts", "promotes", "each"}  # of Op, besides formulas
 
 
 class no_grad(Flag):
@@ -56,17 +57,18 @@ class Node:
     that nobody kept is freed. A leaf's node has no op, and holds the leaf's gradient.
     """
 
-    __slots__ = ("op", "parents", "plan", "kept", "static", "kernels", "shape", "dtype", "order", "code", "instruction",
-                 "hooks", "grad", "retain", "__weakref__")
+    __slots__ = ("op", "parents", "plan", "kept", "writes", "static", "kernels", "shape", "dtype", "order", "code",
+                 "instruction", "hooks", "grad", "retain", "__weakref__")
     op: Any  # None for a leaf
     parents: tuple["Node | None", ...]  # one per input; None where the input has no history
     plan: Any  # which formulas will run, and where their arguments come from
-    kept: Any  # (array, counter of writes, its value when kept, the array's node) of each; None once freed
+    kept: Any  # the arrays that the formulas ask for, as plan.keep lists them; None once freed
+    writes: tuple[list[int], ...]  # for each, the time of the last in-place write to its memory
     static: dict[str, Any]  # the keywords of the call
     kernels: Any  # the backend it was computed with
     shape: tuple[int, ...]
     dtype: Any
-    order: int  # creation order is a topological order
+    order: int  # the time of the call: creation order is a topological order
     code: Any  # where the call stands: code object and instruction, never a frame
     instruction: int
     hooks: Any
@@ -97,20 +99,28 @@ class Node:
 def leaf(array: Any) -> Node:
     """The node of a leaf: the end of a path, where gradients accumulate."""
     node: Node = new(Node)
-    node.op, node.parents, node.plan, node.kept, node.static, node.kernels = None, (), None, (), {}, None
+    node.op, node.parents, node.plan, node.kept, node.writes, node.static, node.kernels = None, (), None, (), (), {}, None
     node.shape, node.dtype, node.order, node.code, node.instruction = array.shape, array.dtype, tick(), None, 0
     node.hooks = node.grad = None
     node.retain = True
     return node
 
 
-SELF: Any = object()  # in a node's kept values: the array is the result itself
 _inside: dict[str, bool] = {}  # file name -> whether it is one of ours
 
 
-def _is_inside(filename: str, frame: Any) -> bool:
-    found = _inside[filename] = frame.f_globals.get("__name__", "").partition(".")[0] == "chainrule"
-    return found
+def call_site(depth: int) -> tuple[Any, int]:
+    """Where an op was called, as code object and instruction: the nearest frame outside this package."""
+    frame = getframe(depth + 1)
+    while True:
+        code = frame.f_code
+        inside = _inside.get(code.co_filename)
+        if inside is None:
+            inside = frame.f_globals.get("__name__", "").partition(".")[0] == "chainrule"
+            _inside[code.co_filename] = inside
+        if not inside or frame.f_back is None:
+            return code, frame.f_lasti
+        frame = frame.f_back
 
 
 def record(op: Any, plan: Any, inputs: Any, nodes: Any, out: Tensor, static: dict[str, Any], xp: Any) -> Node:
@@ -121,29 +131,17 @@ def record(op: Any, plan: Any, inputs: Any, nodes: Any, out: Tensor, static: dic
     node.shape, node.dtype, node.order = data.shape, data.dtype, tick()
     node.hooks = node.grad = None
     node.retain = False
-    kept: Any = ()
-    if plan.keep:
-        kept = []
-        for i in plan.keep:
-            if i < 0:
-                kept.append((data, out._version, out._version[0], SELF))
-            elif isinstance(t := inputs[i], Tensor):
-                version = t._version
-                kept.append((t._data, version, version[0], nodes[i]))
-            else:
-                kept.append((t, UNCHANGING, 0, None))
-    node.kept = kept
-    frame = getframe(2)
-    while frame.f_back is not None:  # out of this package: to the line that its user wrote
-        code = frame.f_code
-        try:
-            if not _inside[code.co_filename]:
-                break
-        except KeyError:
-            if not _is_inside(code.co_filename, frame):
-                break
-        frame = frame.f_back
-    node.code, node.instruction = frame.f_code, frame.f_lasti
+    kept, writes = [], []
+    for i in plan.keep:
+        t = out if i < 0 else inputs[i]
+        if isinstance(t, Tensor):
+            kept.append(t._data)
+            writes.append(t._version)
+        else:
+            kept.append(t)
+            writes.append(UNCHANGING)
+    node.kept, node.writes = tuple(kept), tuple(writes)
+    node.code, node.instruction = call_site(2)
     out._node = node
     return node
 
@@ -152,27 +150,31 @@ def wrap(array: Any, node: Node | None = None) -> Tensor:
     """A Tensor around a raw array, unchecked."""
     out: Tensor = new(Tensor)
     out._data = array if isinstance(array, ndarray) or hasattr(array, "__cuda_array_interface__") else np.asarray(array)
-    out._node, out._version, out._view = node, [0], None
+    out._node, out._version, out._view = node, [-1], None
     return out
 
 
 def kept_values(node: Node, xp: Any) -> list[Any]:
     """What the node kept: raw arrays, or Tensors with their histories where the walk itself is recorded.
 
-    Raises AutogradError where the graph was freed, or a kept array was written to since.
+    Raises AutogradError where the graph was freed, or a kept array was written to after the node was made.
     """
     if node.kept is None:
         raise AutogradError(
             f"backward through {node.op.name} a second time (called at {node.place()}): the first walk freed what it had "
             "kept. Pass retain_graph=True to the first, or compute the result anew")
-    values = []
-    for array, counter, stamp, source in node.kept:
-        if counter[0] != stamp:
+    order = node.order
+    for array, write in zip(node.kept, node.writes):
+        if write[0] > order:
             raise AutogradError(
                 f"{node.op.name}, called at {node.place()}, needs a value for its derivative that was changed in place since "
-                f"({array.dtype}{array.shape}, {counter[0] - stamp} writes). Write to a clone() instead, or later")
-        if xp is ops and isinstance(array, ndarray):
-            array = wrap(array, node if source is SELF else source)
+                f"({array.dtype}{array.shape}). Write to a clone() instead, or after backward")
+    if xp is not ops:
+        return list(node.kept)
+    values = []
+    for i, array in zip(node.plan.keep, node.kept):
+        if isinstance(array, ndarray):
+            array = wrap(array, node if i == OUT else node.parents[i] if i >= 0 else None)
         values.append(array)
     return values
 
@@ -184,8 +186,12 @@ def unbroadcast(xp: Any, g: Any, shape: tuple[int, ...]) -> Any:
     return xp.reshape(xp.sum(g, axis=axes), shape)
 
 
+OUT, EXTRA = -1, -2  # what a node may keep besides inputs: the result, a kernel's by-product
+
+
 class Plan:
-    """For one pattern of inputs that have nodes: what to keep, and each wanted formula with where its arguments are."""
+    """For one pattern of inputs that have nodes: what to keep (inputs by number, OUT, EXTRA), and each wanted formula with
+    where its arguments are."""
 
     __slots__ = ("keep", "calls")
 
@@ -217,6 +223,10 @@ class Op:
     tensor(12.)
     """
 
+    def __new__(cls, *args: Any, **options: Any) -> "Op":
+        quick = cls is Op and options.get("word") == "elementwise" and options.get("forward") is None
+        return object.__new__(Elementwise if quick and 1 <= len(options.keys() - OPTIONS) <= 2 else cls)
+
     def __init__(self, name: str, doc: str = "", *, forward: Any = None, word: str = "", floats: bool = False,
                  views: bool = False, broadcasts: bool | None = None, promotes: bool = True, **formulas: Any) -> None:
         self.name, self.__doc__, self.forward, self.word, self.views = name, doc or type(self).__doc__, forward, word, views
@@ -224,6 +234,7 @@ class Op:
         self.broadcasts = (word == "elementwise") if broadcasts is None else broadcasts
         self.variadic = tuple(formulas) == ("each",)
         self.inputs, self.formulas = tuple(formulas), tuple(formulas.values())
+        self.arity = len(formulas)
         self.differentiable = any(f is not None for f in self.formulas)
         self.asks = tuple(None if f is None else self._asked(i, f) for i, f in zip(self.inputs, self.formulas, strict=True))
         self.plans: dict[int, Any] = {}
@@ -250,7 +261,7 @@ class Op:
             sources: list[Any] = []
             for name in asked:
                 if name == "out" or (name in self.inputs and not self.variadic):
-                    index = -1 if name == "out" else self.inputs.index(name)
+                    index = OUT if name == "out" else self.inputs.index(name)
                     if index not in keep:
                         keep.append(index)
                     sources.append(keep.index(index))
@@ -308,11 +319,13 @@ class Op:
         out._node = out._view = None
         if self.views and np.may_share_memory(data, arrays[0]):
             source = inputs[0]
-            base, path = (source, ()) if source._view is None else (source._view.base, source._view.path)
-            out._version = base._version
-            out._view = View(base, (*path, (self.name, static)), base._version[0])
+            out._version = source._version
+            if state.recording:  # made under no_grad it shares memory as detach() does, and never gets a history
+                view = source.current_view()
+                base, path = (source, ()) if view is None else (view.base, view.path)
+                out._view = View(base, (*path, (self.name, static)), base._version[0])
         else:
-            out._version = [0]
+            out._version = [-1]
         if pattern and state.recording:
             plan = self.plans.get(pattern, UNKNOWN)
             if plan is UNKNOWN:
@@ -382,6 +395,78 @@ class Op:
         return f"<op {self.name}({', '.join(self.inputs)})>"
 
 
+class Elementwise(Op):
+    """An elementwise row of one or two inputs. Nothing differs from `Op` but that the commonest call, of tensors of one float
+    type, is written out straight: small models spend their time here. Every other call takes the general way.
+    """
+
+    def __call__(self, a: Any, b: Any = None, *, depth: int = 1, **static: Any) -> Tensor:
+        if isinstance(a, Tensor) and not static:
+            u = a._data
+            dtype = u.dtype
+            xp = state.backend or BY_TYPE.get(u.__class__)
+            if b is None:
+                quick, v, q = self.arity == 1, None, None
+            elif isinstance(b, Tensor):
+                v = b._data
+                quick, q = v.dtype is dtype, b._node if b._view is None else b.node
+            else:
+                quick, v, q = b.__class__ is float, b, None
+            if quick and dtype.kind == "f" and xp is not None:
+                try:
+                    data = getattr(xp, self.name)(u) if b is None else getattr(xp, self.name)(u, v)
+                except Exception as error:
+                    raise explain(self, (a,) if b is None else (a, b), static, error) from None
+                if data.__class__ is not ndarray:
+                    data = np.asarray(data)
+                out: Tensor = new(Tensor)
+                out._data = data
+                out._node = out._view = None
+                out._version = [-1]
+                p = a._node if a._view is None else a.node
+                if (p is None and q is None) or not state.recording:
+                    return out
+                pattern = (p is not None) + 2 * (q is not None)
+                plan = self.plans.get(pattern) or self.plan(pattern, self.arity)
+                if plan is None or data.dtype.kind != "f":
+                    return out
+                out._node = node = new(Node)
+                node.op = self
+                node.parents = (p,) if b is None else (p, q)
+                node.plan = plan
+                node.static = static
+                node.kernels = xp
+                node.shape = data.shape
+                node.dtype = dtype
+                node.order = tick()
+                node.hooks = node.grad = None
+                node.retain = False
+                keep = plan.keep
+                if not keep:
+                    node.kept = node.writes = ()
+                else:
+                    arrays = (u, v, data)  # OUT, which is -1, is the last
+                    writes = (a._version, UNCHANGING if v is b else b._version, out._version)
+                    if len(keep) == 1:
+                        i = keep[0]
+                        node.kept, node.writes = (arrays[i],), (writes[i],)
+                    elif len(keep) == 2:
+                        i, j = keep
+                        node.kept, node.writes = (arrays[i], arrays[j]), (writes[i], writes[j])
+                    else:
+                        node.kept = tuple([arrays[i] for i in keep])
+                        node.writes = tuple([writes[i] for i in keep])
+                frame = getframe(depth)
+                code = frame.f_code
+                if _inside.get(code.co_filename) is False:
+                    node.code = code
+                    node.instruction = frame.f_lasti
+                else:
+                    node.code, node.instruction = call_site(depth)
+                return out
+        return Op.__call__(self, a, **static) if b is None else Op.__call__(self, a, b, **static)
+
+
 class _Source:
     """A mark in a plan."""
 
@@ -408,4 +493,4 @@ def convert(op: Op, value: Any) -> Any:
     raise DtypeError(f"{op.name}: expected a tensor, an array or a number, got {type(value).__name__} {value!r:.60}")
 
 
-autograd.leaf = leaf
+autograd.leaf, autograd.tick = leaf, tick

@@ -62,7 +62,8 @@ class Tensor(TensorMethods):
     tensor([2., 4., 6.])
     """
 
-    # version: a list of one counter of in-place writes, shared by all tensors on the same memory
+    # _version: a list with the time of the last in-place write, shared by all tensors on the same memory. A node made before
+    # that time must not use what it kept of it
     __slots__ = ("_data", "_node", "_version", "_view", "__weakref__")
     _data: Any
     _node: Any
@@ -71,7 +72,7 @@ class Tensor(TensorMethods):
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
         self._data = data._data if isinstance(data, Tensor) else np.asarray(data)
-        self._node, self._version, self._view = None, [0], None
+        self._node, self._version, self._view = None, [-1], None
         as_dtype(self._data.dtype)
         if requires_grad:
             self.requires_grad_()
@@ -87,23 +88,32 @@ class Tensor(TensorMethods):
     def data(self, value: Any) -> None:
         value = value._data if isinstance(value, Tensor) else np.asarray(value)
         as_dtype(value.dtype)
-        self._version[0] += 1
-        self._data, self._version, self._view = value, [0], None
-        if self._node is not None:
-            if self._node.op is not None:
+        node = self.node
+        if node is not None:
+            if node.op is not None:
                 raise AutogradError("data = ...: only a leaf's data can be replaced; this tensor was computed by "
-                                    f"{self._node.op.name}. Detach it first")
-            self._node.shape, self._node.dtype = value.shape, value.dtype
+                                    f"{node.op.name}. Detach it first")
+            node.shape, node.dtype = value.shape, value.dtype
+        self._version[0] = autograd.tick()
+        self._data, self._version, self._view = value, [-1], None
 
     @property
     def node(self) -> Any:
         """The node that computed this tensor, None where nothing was recorded. A view whose base was written in place
         since is a view of the *new* base: its node is made anew."""
         view = self._view
-        if view is not None and view.seen != self._version[0]:
+        if view is not None and view.seen != self._version[0] and (view := self.current_view()) is not None:
             view.seen = self._version[0]
             self._node = None if view.base.node is None else autograd.read_node(view.base, view.path)
         return self._node
+
+    def current_view(self) -> View | None:
+        """What this tensor is a view of; None where it owns its memory, or where its base has got other memory since
+        (`base.data = ...`), so that this tensor is on its own."""
+        view = self._view
+        if view is not None and view.base._version is not self._version:
+            self._view = view = None
+        return view
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -168,7 +178,7 @@ class Tensor(TensorMethods):
             if self.dtype.kind != "f":
                 raise DtypeError(f"requires_grad: only floating-point tensors have gradients, this one is {self.dtype}; "
                                  "convert it first, for example with .float()")
-            self._node = autograd.leaf(self._data)
+            self._node, self._view = autograd.leaf(self._data), None  # a leaf, no longer a view of something constant
         elif not requires_grad and node is not None:
             if node.op is not None:
                 raise AutogradError(f"requires_grad_(False): the tensor was computed by {node.op.name}, use detach()")
@@ -314,7 +324,7 @@ class Tensor(TensorMethods):
             raise AutogradError(f"deepcopy: only leaves can be copied, this tensor was computed by {self.node.op.name}; "
                                 "use detach() or clone()")
         out = type(self).__new__(type(self))
-        out._data, out._node, out._version, out._view = self._data.copy(), None, [0], None
+        out._data, out._node, out._version, out._view = self._data.copy(), None, [-1], None
         memo[id(self)] = out
         if self.node is not None:
             out._node = autograd.leaf(out._data)

@@ -73,9 +73,17 @@ class InPlace:
         """`masked_fill` written into this tensor's memory and recorded; returns the tensor."""
         return ops.in_place(ops.masked_fill, self, mask, value)
 
-    def index_add_(self, dim: int, index: Any, source: Any) -> "Tensor":
+    def index_add_(self, dim: int, index: Any, source: Any, *, alpha: Any = 1) -> "Tensor":
         """`index_add` written into this tensor's memory and recorded; returns the tensor."""
-        return ops.in_place(ops.index_add, self, dim, index, source)
+        return ops.in_place(ops.index_add, self, dim, index, source, alpha=alpha)
+
+    def index_copy_(self, dim: int, index: Any, source: Any) -> "Tensor":
+        """`index_copy` written into this tensor's memory and recorded; returns the tensor."""
+        return ops.in_place(ops.index_copy, self, dim, index, source)
+
+    def index_fill_(self, dim: int, index: Any, value: Any) -> "Tensor":
+        """`index_fill` written into this tensor's memory and recorded; returns the tensor."""
+        return ops.in_place(ops.index_fill, self, dim, index, value)
 
     def scatter_(self, dim: int, index: Any, src: Any) -> "Tensor":
         """`scatter` written into this tensor's memory and recorded; returns the tensor."""
@@ -95,11 +103,11 @@ class InPlace:
 
     def fill_(self, value: Any) -> "Tensor":
         """Write `value` everywhere; recorded."""
-        return ops.write_into(self, value)
+        return ops.write_into(self, value, by="fill_")
 
     def zero_(self) -> "Tensor":
         """Write zeros everywhere; recorded."""
-        return ops.write_into(self, 0)
+        return ops.write_into(self, 0, by="zero_")
 
     def normal_(self, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> "Tensor":
         """Fill with draws from the normal distribution N(mean, std**2)."""

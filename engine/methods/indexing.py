@@ -29,9 +29,17 @@ class Indexing:
         """See `chainrule.index_select`."""
         return ops.index_select(self, dim, index)
 
-    def index_add(self, dim: int, index: Any, source: Any) -> "Tensor":
+    def index_add(self, dim: int, index: Any, source: Any, *, alpha: Any = 1) -> "Tensor":
         """See `chainrule.index_add`."""
-        return ops.index_add(self, dim, index, source)
+        return ops.index_add(self, dim, index, source, alpha=alpha)
+
+    def index_copy(self, dim: int, index: Any, source: Any) -> "Tensor":
+        """See `chainrule.index_copy`."""
+        return ops.index_copy(self, dim, index, source)
+
+    def index_fill(self, dim: int, index: Any, value: Any) -> "Tensor":
+        """See `chainrule.index_fill`."""
+        return ops.index_fill(self, dim, index, value)
 
     def take_along_dim(self, indices: Any, dim: int | None = None, **named: Any) -> "Tensor":
         """See `chainrule.take_along_dim`."""
@@ -49,6 +57,7 @@ class Indexing:
         """See `chainrule.nonzero`."""
         return ops.nonzero(self, as_tuple=as_tuple)
 
-    def unique(self) -> Any:
+    def unique(self, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False,
+               dim: int | None = None) -> Any:
         """See `chainrule.unique`."""
-        return ops.unique(self)
+        return ops.unique(self, sorted, return_inverse, return_counts, dim)

@@ -14,28 +14,28 @@ class Operators:
     __slots__ = ()
 
     def __add__(self, other: Any) -> "Tensor":
-        return ops.add(self, other)
+        return ops.add(self, other, depth=2)
 
     def __radd__(self, other: Any) -> "Tensor":
-        return ops.add(other, self)
+        return ops.add(other, self, depth=2)
 
     def __sub__(self, other: Any) -> "Tensor":
-        return ops.subtract(self, other)
+        return ops.subtract(self, other, depth=2)
 
     def __rsub__(self, other: Any) -> "Tensor":
-        return ops.subtract(other, self)
+        return ops.subtract(other, self, depth=2)
 
     def __mul__(self, other: Any) -> "Tensor":
-        return ops.multiply(self, other)
+        return ops.multiply(self, other, depth=2)
 
     def __rmul__(self, other: Any) -> "Tensor":
-        return ops.multiply(other, self)
+        return ops.multiply(other, self, depth=2)
 
     def __truediv__(self, other: Any) -> "Tensor":
-        return ops.divide(self, other)
+        return ops.divide(self, other, depth=2)
 
     def __rtruediv__(self, other: Any) -> "Tensor":
-        return ops.divide(other, self)
+        return ops.divide(other, self, depth=2)
 
     def __floordiv__(self, other: Any) -> "Tensor":
         return ops.floor_divide(self, other)
@@ -104,7 +104,7 @@ class Operators:
         return ops.greater_equal(self, other)
 
     def __eq__(self, other: Any) -> "Tensor":  # type: ignore[override]
-        return ops.equal(self, other)
+        return ops.eq(self, other)
 
     def __ne__(self, other: Any) -> "Tensor":  # type: ignore[override]
         return ops.not_equal(self, other)

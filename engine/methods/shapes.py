@@ -89,17 +89,17 @@ class Shapes:
         """See `chainrule.broadcast_to`."""
         return ops.broadcast_to(self, shape)
 
-    def split(self, split_size: Any, dim: int = 0, **named: Any) -> "tuple[Tensor, ...]":
+    def split(self, split_size: Any, dim: int | None = None, **named: Any) -> "tuple[Tensor, ...]":
         """See `chainrule.split`."""
         parts: Any = ops.split(self, split_size, dim, **named)
         return tuple(parts)
 
-    def chunk(self, chunks: int, dim: int = 0, **named: Any) -> "tuple[Tensor, ...]":
+    def chunk(self, chunks: int, dim: int | None = None, **named: Any) -> "tuple[Tensor, ...]":
         """See `chainrule.chunk`."""
         parts: Any = ops.chunk(self, chunks, dim, **named)
         return tuple(parts)
 
-    def unbind(self, dim: int = 0, **named: Any) -> "tuple[Tensor, ...]":
+    def unbind(self, dim: int | None = None, **named: Any) -> "tuple[Tensor, ...]":
         """See `chainrule.unbind`."""
         parts: Any = ops.unbind(self, dim, **named)
         return tuple(parts)
@@ -120,9 +120,9 @@ class Shapes:
         """See `chainrule.flip`."""
         return ops.flip(self, *dims)
 
-    def roll(self, shifts: Any, dims: Any = None) -> "Tensor":
+    def roll(self, shifts: Any, dims: Any = None, **named: Any) -> "Tensor":
         """See `chainrule.roll`."""
-        return ops.roll(self, shifts, dims)
+        return ops.roll(self, shifts, dims, **named)
 
     def narrow(self, dim: int, start: int, length: int) -> "Tensor":
         """See `chainrule.narrow`."""
@@ -139,6 +139,10 @@ class Shapes:
     def diag(self, diagonal: int = 0) -> "Tensor":
         """See `chainrule.diag`."""
         return ops.diag(self, diagonal)
+
+    def diag_embed(self, offset: int = 0, dim1: int = -2, dim2: int = -1) -> "Tensor":
+        """See `chainrule.diag_embed`."""
+        return ops.diag_embed(self, offset, dim1, dim2)
 
     def tril(self, diagonal: int = 0) -> "Tensor":
         """See `chainrule.tril`."""
