@@ -18,7 +18,8 @@ def draw(*shape: int, dtype: Any = np.float64, seed: int = 0) -> Any:
     return np.random.default_rng([seed, *shape]).normal(size=shape).astype(dtype)
 
 
-def inputs(length: int, keys: int, lead: tuple[int, ...] = (2, 3), heads: tuple[int, ...] = (), dtype: Any = np.float64) -> Any:
+def inputs(length: int, keys: int, lead: tuple[int, ...] = (2, 3), heads: tuple[int, ...] = (),
+           dtype: Any = np.float64) -> Any:
     """query (..., length, 4), key (..., keys, 4), value (..., keys, 5)."""
     heads = heads or lead
     return (draw(*lead, length, 4, dtype=dtype), draw(*heads, keys, 4, dtype=dtype, seed=1),
@@ -41,7 +42,8 @@ def compare(arrays: Any, mask: Any = None, **options: Any) -> list[Any]:
     dtype = arrays[0].dtype.type
     for a, b in zip(fast, slow, strict=True):
         assert a.shape == b.shape and a.dtype == b.dtype == dtype
-        np.testing.assert_allclose(a, b, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype] * max(1, np.abs(b).max(initial=0)))
+        scale = max(1, np.abs(b).max(initial=0))
+        np.testing.assert_allclose(a, b, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype] * scale)
     return fast
 
 
@@ -99,7 +101,8 @@ def test_a_query_that_sees_nothing(backend: str, additive: bool) -> None:
         assert not out[:, [0, 70, 149]].any() and not gradients[0][:, [0, 70, 149]].any()
         assert all(np.isfinite(g).all() for g in gradients)
         seeing = np.setdiff1d(np.arange(150), [0, 70, 149])
-        np.testing.assert_allclose(out[:, seeing], answers((query[:, seeing], key, value), given[seeing])[0], atol=1e-12)
+        alone = answers((query[:, seeing], key, value), given[seeing])[0]
+        np.testing.assert_allclose(out[:, seeing], alone, atol=1e-12)
         leaf = Tensor(query[:, :3], requires_grad=True)
         first, = cr.grad(cr.sum(cr.square(attention(leaf, key, value, given[:3]))), leaf, create_graph=True)
         second, = cr.grad(cr.sum(cr.square(first)), leaf)
@@ -156,21 +159,29 @@ def test_scores_far_apart() -> None:
 
 
 def test_dropout() -> None:
-    """Weights are dropped with the probability, the rest grow; the mask belongs to the key, also in the backward pass."""
+    """Weights are dropped with the probability, the rest grow; the mask is the key's, in the backward pass too."""
     size = 200
     zeros, ones = np.zeros((size, 1)), np.ones((size, 1))
     query = Tensor(zeros, requires_grad=True)
-    weights = rows.scaled_dot_product_attention(query, zeros, np.eye(size), None, np.array([1, 2]), dropout_p=0.25).data
+
+    def dropped(value: Any, key: tuple[int, int]) -> Any:
+        return rows.scaled_dot_product_attention(query, zeros, value, random_key=key, dropout_p=0.25)
+
+    weights = dropped(np.eye(size), (1, 2)).data
     assert set(np.unique(np.round(weights * size, 6))) == {0.0, round(1 / 0.75, 6)}
     assert abs(np.mean(weights == 0) - 0.25) < 0.01  # 40,000 draws: a standard deviation is 0.002
-    again = rows.scaled_dot_product_attention(query, zeros, np.eye(size), None, np.array([1, 2]), dropout_p=0.25).data
-    other = rows.scaled_dot_product_attention(query, zeros, np.eye(size), None, np.array([1, 3]), dropout_p=0.25).data
-    np.testing.assert_array_equal(weights, again)
-    assert (weights != other).any()
+    np.testing.assert_array_equal(weights, dropped(np.eye(size), (1, 2)).data)
+    assert (weights != dropped(np.eye(size), (1, 3)).data).any()
     value = Tensor(ones, requires_grad=True)
-    out = rows.scaled_dot_product_attention(query, zeros, value, None, np.array([1, 2]), dropout_p=0.25)
+    out = dropped(value, (1, 2))
     np.testing.assert_allclose(cr.grad(cr.sum(out), value)[0].data[:, 0], weights.sum(0))
-    assert (attention(zeros, zeros, ones, dropout_p=0.5).data != attention(zeros, zeros, ones, dropout_p=0.5).data).any()
+    first, second = (attention(zeros, zeros, ones, dropout_p=0.5).data for _ in range(2))
+    assert (first != second).any()
+    seeded = []
+    for _ in range(2):
+        cr.manual_seed(5)
+        seeded.append(attention(zeros, zeros, ones, dropout_p=0.5).data)
+    np.testing.assert_array_equal(*seeded)
     assert not attention(zeros, zeros, ones, dropout_p=1.0).data.any()
 
 

@@ -17,8 +17,8 @@ KINDS = pytest.mark.parametrize("kind", list(GATES))
 TOLERANCE = {np.float32: 2e-5, np.float64: 1e-12}
 
 
-def arrays(kind: str, sizes: tuple[int, int, int, int], dtype: Any = np.float64, *, states: bool = True, biases: bool = True,
-           seed: int = 0) -> dict[str, Any]:
+def arrays(kind: str, sizes: tuple[int, int, int, int], dtype: Any = np.float64, *, states: bool = True,
+           biases: bool = True, seed: int = 0) -> dict[str, Any]:
     """Random inputs of sizes (T, N, I, H)."""
     steps, batch, features, hidden = sizes
     rng, width = np.random.default_rng(seed), GATES[kind] * hidden
@@ -39,7 +39,8 @@ def call(kind: str, input: Any, states: Any, weights: Any, **options: Any) -> li
     return list(getattr(functional, kind)(input, states[0], *weights, **options))
 
 
-def answers(kind: str, given: dict[str, Any], used: tuple[int, ...] = (0, 1, 2), **options: Any) -> tuple[list[Any], list[Any]]:
+def answers(kind: str, given: dict[str, Any], used: tuple[int, ...] = (0, 1, 2),
+            **options: Any) -> tuple[list[Any], list[Any]]:
     """Outputs, and the gradients of all inputs from those of the outputs in `used`."""
     leaves = {k: [None if a is None else Tensor(a, requires_grad=True) for a in v] if isinstance(v, list)
               else Tensor(v, requires_grad=True) for k, v in given.items()}
@@ -180,7 +181,8 @@ def test_mixed_and_half_precision() -> None:
     given = arrays("lstm", (3, 2, 4, 5), np.float32)
     wide = dict(given, weights=[w.astype(np.float64) for w in given["weights"]])
     assert call("lstm", *wide.values())[0].dtype == np.float64
-    half = {k: [a.astype(np.float16) for a in v] if isinstance(v, list) else v.astype(np.float16) for k, v in given.items()}
+    half = {"input": given["input"].astype(np.float16), "states": [s.astype(np.float16) for s in given["states"]],
+            "weights": [w.astype(np.float16) for w in given["weights"]]}
     outputs = call("lstm", *half.values())
     assert outputs[0].dtype == np.float16
     np.testing.assert_allclose(outputs[0].data, call("lstm", *given.values())[0].data, atol=5e-3)

@@ -203,8 +203,8 @@ class _Layout:
         return kernel if work >= SHARED else kernel.serial
 
 
-def scaled_dot_product_attention(query: Any, key: Any, value: Any, attn_mask: Any, random_key: Any, *, dropout_p: float,
-                                 is_causal: bool, scale: float, enable_gqa: bool) -> Any:
+def scaled_dot_product_attention(query: Any, key: Any, value: Any, attn_mask: Any, *, dropout_p: float,
+                                 random_key: Any, is_causal: bool, scale: float, enable_gqa: bool) -> Any:
     """See `chainrule.ops.attention.scaled_dot_product_attention`. Keeps one number per query, the log of the sum of the
     scores' exponentials."""
     floats = None if attn_mask is None or attn_mask.dtype.kind == "b" else attn_mask
@@ -228,7 +228,7 @@ def scaled_dot_product_attention_grad(g: Any, query: Any, key: Any, value: Any, 
     dq, dk, dv = np.zeros_like(own.q), np.zeros_like(own.k), np.zeros_like(own.v)
     order = np.argsort(own.serving, kind="stable")
     starts = np.searchsorted(own.serving[order], np.arange(len(own.k) + 1))
-    own.run(_backward)(own.flat(g, own.lead), own.q, own.k, own.v, order, starts, own.bias, own.biased, scale, is_causal,
-                       own.flat(out, own.lead), lse, dq, dk, dv)
+    own.run(_backward)(own.flat(g, own.lead), own.q, own.k, own.v, order, starts, own.bias, own.biased, scale,
+                       is_causal, own.flat(out, own.lead), lse, dq, dk, dv)
     return (own.gathered(dq, own.lead, query), own.gathered(dk, own.served, key), own.gathered(dv, own.served, value),
-            None, None)
+            None)

@@ -332,8 +332,8 @@ def gru(input: Any, h0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, lengths
     output, candidates = (np.empty((steps, batch, size), input.dtype) for _ in range(2))
     bias = np.zeros(3 * size, input.dtype) if b_hh is None else np.ascontiguousarray(b_hh)
     tasks = _tasks(batch)
-    _run(_gru_forward, tasks)(gates, h, np.ascontiguousarray(w_hh), bias, _counts(lengths, steps, batch), reverse, tasks,
-                              output, candidates)
+    _run(_gru_forward, tasks)(gates, h, np.ascontiguousarray(w_hh), bias, _counts(lengths, steps, batch), reverse,
+                              tasks, output, candidates)
     return (output, h), {"gates": gates, "candidates": candidates}
 
 
@@ -414,8 +414,8 @@ def rnn(input: Any, h0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, lengths
     return output, h
 
 
-def rnn_grad(g: Any, input: Any, h0: Any, w_ih: Any, w_hh: Any, lengths: Any, out: Any, nonlinearity: str, reverse: bool,
-             wanted: Any) -> Any:
+def rnn_grad(g: Any, input: Any, h0: Any, w_ih: Any, w_hh: Any, lengths: Any, out: Any, nonlinearity: str,
+             reverse: bool, wanted: Any) -> Any:
     """The gradients of all inputs of `rnn`, from those of its two outputs."""
     steps, batch, _ = out.shape
     counts, tasks = _counts(lengths, steps, batch), _tasks(batch)
