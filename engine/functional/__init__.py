@@ -20,4 +20,5 @@ from chainrule.functional.pooling import *
 from chainrule.functional.recurrent import *
 from chainrule.functional.similarity import *
 from chainrule.functional.softmax import *
+from chainrule.functional.vision import *
 from chainrule.functional.windows import *

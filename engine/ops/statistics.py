@@ -105,10 +105,11 @@ def std_mean(input: Any, dim: Any = None, unbiased: bool | None = None, keepdim:
 # ---- norms
 
 @public
-def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, *, axis: Any = None, keepdims: bool = False,
+def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, *, axis: Any = None,
+         keepdims: bool = False,
          dtype: Any = None) -> Tensor:
-    """(Σ |input|**p)**(1/p), of all elements taken as one vector, or along `dim`. "fro" is 2; p=inf is the largest |input|,
-    -inf the smallest, 0 the number of those that are not 0. Where the norm is 0, its derivative is 0.
+    """(Σ |input|**p)**(1/p), of all elements taken as one vector, or along `dim`. "fro" is 2; p=inf is the largest
+    |input|, -inf the smallest, 0 the number of those that are not 0. Where the norm is 0, its derivative is 0.
 
     Raises DtypeError for integers and ValueError for "nuc" and other words.
 
@@ -118,7 +119,8 @@ def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, *, 
     """
     if isinstance(p, str) and p != "fro":
         raise ValueError(f"norm: p={p!r} is not a norm of vectors; see chainrule.linalg for those of matrices")
-    return vector_norm(input, 2.0 if p == "fro" or p is None else p, dim, keepdim, axis=axis, keepdims=keepdims, dtype=dtype)
+    return vector_norm(input, 2.0 if p == "fro" or p is None else p, dim, keepdim, axis=axis, keepdims=keepdims,
+                       dtype=dtype)
 
 
 @public
@@ -169,9 +171,11 @@ def quantile(input: Any, q: Any, dim: int | None = None, keepdim: bool = False, 
     ordered = ops.sort(ops.reshape(ops.permute_dims(x, (*axes, *others)), (size, *rest)), 0).values
     exact = places * (size - 1)
     low = np.floor(exact).astype(np.int64)
-    weight = {"linear": exact - low, "lower": 0 * exact, "higher": np.ceil(exact) - low, "midpoint": (np.ceil(exact) - low) / 2,
+    weight = {"linear": exact - low, "lower": 0 * exact, "higher": np.ceil(exact) - low,
+              "midpoint": (np.ceil(exact) - low) / 2,
               "nearest": np.round(exact) - low}[interpolation]
-    weight = Tensor(weight.reshape(places.shape + (1,) * len(rest)).astype(x.dtype if x.dtype.kind == "f" else np.float64))
+    dtype = x.dtype if x.dtype.kind == "f" else np.float64
+    weight = Tensor(weight.reshape(places.shape + (1,) * len(rest)).astype(dtype))
     found = ops.lerp(ordered[low], ordered[np.ceil(exact).astype(np.int64)], weight)  # (q, ...)
     found = ops.where(ops.isnan(ordered[-1]), math.nan, found)  # NaN sorts last
     if keepdim or keepdims:

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["add_along_axis", "argsort", "cummax_indices", "cumprod", "cumprod_grad", "cumsum", "log_softmax", "logsumexp",
-           "mean", "median", "prod", "prod_grad", "softmax", "std", "sum", "var"]
+__all__ = ["add_along_axis", "argsort", "cummax_indices", "cumprod", "cumprod_grad", "cumsum", "log_softmax",
+           "logsumexp", "mean", "median", "prod", "prod_grad", "softmax", "std", "sum", "var"]
 
 
 def _wide(x: Any) -> Any:
@@ -136,7 +136,7 @@ def cumprod(x: Any, *, axis: int) -> Any:
 
 
 def cumprod_grad(g: Any, input: Any, axis: int) -> Any:
-    """out[j] = x[0] … x[j], so dx[i] = (x[0] … x[i-1]) s[i] with s[i] = g[i] + x[i+1] s[i+1], the sum over all j >= i."""
+    """out[j] = x[0] … x[j], so dx[i] = (x[0] … x[i-1]) s[i] where s[i] = g[i] + x[i+1] s[i+1] sums over j >= i."""
     x = input
     if not x.size:
         return (np.zeros_like(x),)
@@ -178,8 +178,8 @@ def cummax_indices(x: Any, *, axis: int, smallest: bool = False) -> Any:
 
 
 def add_along_axis(g: Any, index: Any, *, axis: int, shape: tuple[int, ...]) -> Any:
-    """Zeros of `shape` with g added at `index` along axis: the adjoint of take_along_axis. An element that was taken twice
-    receives both gradients; along other axes of size 1 in `shape`, g is summed."""
+    """Zeros of `shape` with g added at `index` along axis: the adjoint of take_along_axis. An element that was taken
+    twice receives both gradients; along other axes of size 1 in `shape`, g is summed."""
     full = tuple(n if a == axis else g.shape[a] for a, n in enumerate(shape))
     out = np.zeros(full, g.dtype)
     places = list(np.ogrid[tuple(slice(n) for n in g.shape)])
