@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["getitem", "getitem_adjoint", "put_along", "read", "take", "take_adjoint", "take_along_axis", "take_along_axis_adjoint",
+__all__ = ["getitem", "getitem_adjoint", "put_along", "read", "take", "take_adjoint", "take_along_axis",
+           "take_along_axis_adjoint",
            "write"]
 
 
