@@ -241,6 +241,15 @@ def node_of(op: str, t: Any) -> Node:
     return node
 
 
+def clear_gradients(tensors: Any, set_to_none: bool = True) -> None:
+    """Forget the gradients of these leaves, or fill them with zeros in place: what `zero_grad` does."""
+    for t in tensors:
+        if set_to_none or t.grad is None:
+            t.grad = None
+        else:
+            t.grad = t.grad.detach().zero_()
+
+
 def gradients(roots: list[tuple[Node, Any]], targets: list[Node], create_graph: bool, retain_graph: bool) -> list[Any]:
     """Raw or recorded gradients at the target nodes, None where there is no path; a node may be listed twice."""
     with Flag(create_graph):

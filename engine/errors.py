@@ -15,6 +15,14 @@ class AutogradError(RuntimeError):
     """A derivative that cannot be computed: a freed graph, a value changed in place, no path to an input."""
 
 
+class LinAlgError(RuntimeError):
+    """A matrix that is singular, or not positive-definite, where that matters."""
+
+
+class FileError(ValueError):
+    """A file that is damaged, truncated, or not of the format it should have."""
+
+
 def describe(value: Any) -> str:
     """A short word for an argument in a message: `float32(3, 4)` for arrays and tensors, the value for the rest.
 

@@ -92,7 +92,9 @@ class Fused(Op):
             return out
         outs = tuple(wrap(r) for r in result)
         if state.recording and any(nodes):
-            shared = self._record(tensors, nodes, wrap(outs[0]._data), static, xp, extras)
+            first = wrap(outs[0]._data)
+            first._version = outs[0]._version  # a write to the output is a write to the `out` that is kept
+            shared = self._record(tensors, nodes, first, static, xp, extras)
             shared.shape = tuple(o.shape for o in outs)  # type: ignore[assignment]
             for i, out in enumerate(outs):
                 record(pick, Plan((), ()), (), [shared], out, {"index": i}, xp)

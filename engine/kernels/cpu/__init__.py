@@ -13,6 +13,9 @@ from typing import Any
 from chainrule.kernels import reference
 
 WHERE = {
+    # attention
+    "scaled_dot_product_attention": "attention",
+    "scaled_dot_product_attention_grad": "attention",
     # convolution
     "convolution": "convolution",
     "convolution_transpose": "convolution",
@@ -24,6 +27,13 @@ WHERE = {
     "average_pool": "pooling",
     "average_pool_transpose": "pooling",
     "max_pool_indices": "pooling",
+    # recurrent
+    "gru": "recurrent",
+    "gru_grad": "recurrent",
+    "lstm": "recurrent",
+    "lstm_grad": "recurrent",
+    "rnn": "recurrent",
+    "rnn_grad": "recurrent",
 }
 
 

@@ -8,11 +8,19 @@ from typing import Any
 
 import numpy
 
+from chainrule.kernels.reference.activations import *
 from chainrule.kernels.reference.convolution import *
 from chainrule.kernels.reference.elementwise import *
+from chainrule.kernels.reference.embedding import *
 from chainrule.kernels.reference.indexing import *
+from chainrule.kernels.reference.linalg import *
+from chainrule.kernels.reference.losses import *
 from chainrule.kernels.reference.pooling import *
+from chainrule.kernels.reference.random import *
+from chainrule.kernels.reference.reductions import *
+from chainrule.kernels.reference.resampling import *
 from chainrule.kernels.reference.shapes import *
+from chainrule.kernels.reference.windows import *
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,187 @@
+"""Embeddings: rows of a table looked up by index, with torch.nn.functional's signatures."""
+
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import DtypeError, ShapeError
+from chainrule.functional.activations import floating
+from chainrule.graph import no_grad
+from chainrule.names import ops
+from chainrule.ops import embedding as rows
+from chainrule.state import state
+from chainrule.tensor import Tensor
+
+__all__ = ["embedding", "embedding_bag"]
+
+
+def _checked(op: str, input: Any, weight: Any) -> tuple[Tensor, Tensor]:
+    """Indices and table as tensors. DtypeError for indices that are not integers, IndexError for one that is no row."""
+    input, weight = ops.as_tensor(input), floating(op, weight)
+    if input.dtype.kind not in "iu":
+        raise DtypeError(f"{op}: the indices are {input.dtype}, they must be integers; use .long()"
+                         + ("; are input and weight swapped?" if weight.dtype.kind in "iu" else ""))
+    if weight.ndim != 2:
+        raise ShapeError(f"{op}: the weight has shape {weight.shape}, it needs two axes, (rows, features)")
+    values, count = input.data, weight.shape[0]
+    wrong = (values < 0) | (values >= count)
+    if wrong.any():
+        place = tuple(int(i) for i in np.argwhere(wrong)[0])
+        raise IndexError(f"{op}: index {int(values[place])} at position {place} is out of range for a weight of "
+                         f"{count} rows "
+                         f"(valid: 0 to {count - 1})")
+    return input, weight
+
+
+def _row(op: str, padding_idx: int | None, count: int) -> int | None:
+    """padding_idx counted from 0."""
+    if padding_idx is None:
+        return None
+    if not -count <= padding_idx < count:
+        raise IndexError(f"{op}: padding_idx={padding_idx} is out of range for a weight of {count} rows")
+    return padding_idx % count
+
+
+def _renormalise(weight: Tensor, indices: Any, max_norm: float, norm_type: float) -> None:
+    """Scale the rows that are looked up, in place, down to at most max_norm."""
+    if state.recomputing:
+        return
+    used = np.unique(indices)
+    table = weight.data[used]
+    norms = np.linalg.norm(table, ord=norm_type, axis=1, keepdims=True)
+    factors = np.where(norms > max_norm, max_norm / (norms + 1e-7), 1)
+    with no_grad():
+        weight[Tensor(used)] = Tensor((table * factors).astype(weight.dtype))
+
+
+def _gradient_scale(indices: Any, padding: int | None, by_frequency: bool, dtype: Any) -> Any:
+    """For each index the factor of its row's gradient: 0 for padding, 1 / how often it occurs where asked; or None."""
+    if padding is None and not by_frequency:
+        return None
+    scale = np.ones(indices.shape, dtype)
+    if by_frequency:
+        _, inverse, counts = np.unique(indices, return_inverse=True, return_counts=True)
+        scale /= counts[inverse].reshape(indices.shape)
+    if padding is not None:
+        scale[indices == padding] = 0
+    return scale
+
+
+def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None, max_norm: float | None = None,
+              norm_type: float = 2.0, scale_grad_by_freq: bool = False, sparse: bool = False) -> Tensor:
+    """weight[input]: integers (*B) look up rows of weight (V, E), giving (*B, E).
+
+    The row `padding_idx` gets no gradient. `max_norm` first scales the rows looked up down to that `norm_type`-norm, in
+    place. `scale_grad_by_freq` divides a row's gradient by how often it occurs in the input. Gradients are dense:
+    `sparse` changes nothing. Raises IndexError for an index that is no row, DtypeError for floats as indices.
+
+    >>> import chainrule as cr
+    >>> embedding(cr.tensor([1, 0, 1]), cr.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    tensor([[3., 4.],
+            [1., 2.],
+            [3., 4.]])
+    """
+    input, weight = _checked("embedding", input, weight)
+    if max_norm is not None:
+        _renormalise(weight, input.data, max_norm, norm_type)
+    padding = _row("embedding", padding_idx, weight.shape[0])
+    return rows.embedding(input, weight, scale=_gradient_scale(input.data, padding, scale_grad_by_freq, weight.dtype))
+
+
+def _bags(input: Tensor, offsets: Tensor | None, include_last_offset: bool) -> tuple[Any, int]:
+    """For each index the bag it is in, (L,), and the number of bags."""
+    if input.ndim == 2:
+        if offsets is not None:
+            raise ValueError("embedding_bag: offsets go with a 1-D input; each row of a 2-D one is a bag already")
+        return np.repeat(np.arange(input.shape[0]), input.shape[1]), input.shape[0]
+    if input.ndim != 1:
+        raise ShapeError(f"embedding_bag: the input has shape {input.shape}, it needs one axis (with offsets) or two")
+    if offsets is None:
+        raise ValueError("embedding_bag: a 1-D input needs offsets, the position where each bag begins")
+    starts = ops.as_tensor(offsets).data
+    if starts.ndim != 1 or starts.dtype.kind not in "iu":
+        raise ShapeError(f"embedding_bag: offsets must be a 1-D tensor of integers, not {starts.dtype}{starts.shape}")
+    length = input.shape[0]
+    if starts.size and (starts[0] != 0 or (np.diff(starts) < 0).any() or starts[-1] > length):
+        raise ValueError(f"embedding_bag: offsets must begin with 0, never decrease, and end within the {length} "
+                         "indices; they "
+                         f"are {starts.tolist()}")
+    if include_last_offset:
+        if not starts.size:
+            raise ValueError("embedding_bag: include_last_offset=True needs at least one offset, the end of the last "
+                             "bag")
+        ends, starts = starts[1:], starts[:-1]
+    else:
+        ends = np.append(starts[1:], length)
+    return np.repeat(np.arange(starts.size), ends - starts), starts.size
+
+
+def embedding_bag(input: Tensor, weight: Tensor, offsets: Tensor | None = None, max_norm: float | None = None,
+                  norm_type: float = 2, scale_grad_by_freq: bool = False, mode: str = "mean", sparse: bool = False,
+                  per_sample_weights: Tensor | None = None, include_last_offset: bool = False,
+                  padding_idx: int | None = None) -> Tensor:
+    """The sum, mean or elementwise maximum (`mode`) of the looked-up rows of each bag: (B, E).
+
+    A 2-D input (B, L) has bags of L indices in its rows. In a 1-D input bag i begins at offsets[i] and ends where the
+    next begins; with `include_last_offset` the last offset is only the end of the last bag. `per_sample_weights`, of
+    the input's shape, multiplies the rows (mode "sum" only). Indices equal to `padding_idx` are left out. An empty bag
+    gives zeros. The other arguments are `embedding`'s.
+
+    Raises ValueError for offsets that do not fit or an unknown mode, IndexError for an index that is no row.
+
+    >>> import chainrule as cr
+    >>> weight = cr.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    >>> embedding_bag(cr.tensor([0, 2, 1]), weight, cr.tensor([0, 2]), mode="sum")
+    tensor([[6., 8.],
+            [3., 4.]])
+    """
+    if mode not in ("sum", "mean", "max"):
+        raise ValueError(f"embedding_bag: mode={mode!r} must be 'sum', 'mean' or 'max'")
+    input, weight = _checked("embedding_bag", input, weight)
+    if per_sample_weights is not None:
+        per_sample_weights = floating("embedding_bag", per_sample_weights)
+        if mode != "sum":
+            raise ValueError(f"embedding_bag: per_sample_weights go with mode='sum' only, not {mode!r}")
+        if per_sample_weights.shape != input.shape:
+            raise ShapeError(f"embedding_bag: per_sample_weights have shape {per_sample_weights.shape}, the input "
+                             f"{input.shape}; they must be equal")
+    bag, count = _bags(input, offsets, include_last_offset)
+    if max_norm is not None:
+        _renormalise(weight, input.data, max_norm, norm_type)
+    length = bag.size  # with a last offset indices may follow that are in no bag
+    indices = input.data.reshape(-1)[:length]
+    kept: Any = slice(None)
+    padding = _row("embedding_bag", padding_idx, weight.shape[0])
+    if padding is not None:
+        kept = indices != padding
+        indices, bag = indices[kept], bag[kept]
+    scale = _gradient_scale(indices, None, scale_grad_by_freq, weight.dtype)
+    looked_up = rows.embedding(Tensor(indices), weight, scale=scale)  # (L, E)
+    if mode == "max":
+        return _bag_maximum(looked_up, bag, count)
+    if per_sample_weights is not None:
+        factors = ops.reshape(per_sample_weights, (-1,))[:length][kept]
+        looked_up = looked_up * ops.reshape(factors, (-1, 1))
+    sums = rows.embedding_adjoint(Tensor(bag), looked_up, rows=count)
+    if mode == "sum":
+        return sums
+    sizes = np.maximum(np.bincount(bag, minlength=count), 1).astype(sums.dtype)
+    found: Tensor = sums / Tensor(sizes[:, None])
+    return found
+
+
+def _bag_maximum(looked_up: Tensor, bag: Any, count: int) -> Tensor:
+    """The maximum in each bag of rows (L, E): (count, E). A tie's gradient goes to the first; an empty bag gives
+    zeros."""
+    values = looked_up.data
+    length, features = values.shape
+    highest = np.full((count, features), -np.inf, values.dtype)
+    np.maximum.at(highest, bag, values)
+    first = np.full((count, features), length)
+    np.minimum.at(first, bag, np.where(values == highest[bag], np.arange(length)[:, None], length))
+    empty = first == length
+    if not length:
+        return Tensor(np.zeros((count, features), values.dtype)) + ops.sum(looked_up)
+    picked = looked_up[Tensor(np.where(empty, 0, first)), Tensor(np.arange(features))]
+    found: Tensor = ops.where(Tensor(empty), 0, picked)
+    return found

@@ -1,0 +1,85 @@
+"""Fully connected layers, and the layers that change nothing but the shape."""
+
+from typing import Any
+
+import numpy as np
+
+from chainrule import dtypes
+from chainrule import functional as F
+from chainrule.layers import initializers as init
+from chainrule.layers.module import Module, Parameter
+from chainrule.tensor import Tensor
+
+
+def empty(*shape: int, device: Any, dtype: Any) -> Parameter:
+    """A parameter of this shape that `reset_parameters` is about to fill; the default dtype unless given."""
+    data = Tensor(np.zeros(shape, dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype)))
+    return Parameter(data if device is None else data.to(device))
+
+
+class Linear(Module):
+    """y = x Wᵀ + b over the last axis: x (…, in_features), W (out_features, in_features), b (out_features), y (…, out_features).
+
+    Both start uniform on ±1/√in_features. Raises ShapeError where the input's last axis is not in_features.
+
+    >>> import chainrule as cr
+    >>> layer = Linear(3, 2)
+    >>> layer(cr.tensor([[1.0, 2.0, 3.0]])).shape, layer.weight.shape
+    ((1, 2), (2, 3))
+    """
+
+    weight: Parameter
+    bias: Parameter | None
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None) -> None:
+        self.in_features, self.out_features = in_features, out_features
+        self.weight = empty(out_features, in_features, device=device, dtype=dtype)
+        self.bias = empty(out_features, device=device, dtype=dtype) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the first values anew."""
+        init.default_(self.weight, self.bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """x (…, in_features) -> (…, out_features)."""
+        return F.linear(input, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        """in_features, out_features, and bias=False where there is none."""
+        return f"{self.in_features}, {self.out_features}" + (", bias=False" if self.bias is None else "")
+
+
+class Identity(Module):
+    """The input itself. Arguments are ignored, so that it can stand in for any layer.
+
+    >>> Identity(64, anything=1)(5)
+    5
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+    def forward(self, input: Any) -> Any:
+        """input."""
+        return input
+
+
+class Flatten(Module):
+    """The axes from start_dim to end_dim as one: (N, C, H, W) -> (N, C·H·W) by default.
+
+    >>> import chainrule as cr
+    >>> Flatten()(cr.tensor([[[1.0], [2.0]]])).shape
+    (1, 2)
+    """
+
+    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
+        self.start_dim, self.end_dim = start_dim, end_dim
+
+    def forward(self, input: Tensor) -> Tensor:
+        """input with those axes merged."""
+        return input.flatten(self.start_dim, self.end_dim)
+
+    def extra_repr(self) -> str:
+        """The axes where they are not the default."""
+        return "" if (self.start_dim, self.end_dim) == (1, -1) else f"{self.start_dim}, {self.end_dim}"

@@ -1,0 +1,80 @@
+"""Adam."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from chainrule.optim.optimizer import Optimizer
+
+
+def adam(p: Any, g: Any, m: Any, v: Any, largest: Any, scratch: Any, *, step: int, lr: float, beta1: float, beta2: float,
+         eps: float, weight_decay: float, maximize: bool) -> None:
+    """The rule, on raw arrays: writes into p, into the moments m and v, and into `largest` unless it is None (amsgrad).
+
+        g ← ±g + weight_decay · p
+        m ← m + (1 − β₁) (g − m)
+        v ← β₂ v + (1 − β₂) g²                       (amsgrad: largest ← max(largest, v), which then stands for v below)
+        p ← p − lr / (1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + ε)      in step t = 1, 2, …
+    """
+    total, product = scratch
+    if maximize:
+        g = np.negative(g, out=total)
+    if weight_decay:
+        np.multiply(p, weight_decay, out=product)
+        g = np.add(g, product, out=total)
+    np.subtract(g, m, out=product)
+    product *= 1 - beta1
+    m += product
+    np.multiply(g, g, out=product)
+    product *= 1 - beta2
+    v *= beta2
+    v += product
+    if largest is not None:
+        v = np.maximum(largest, v, out=largest)
+    denominator = np.sqrt(v, out=product)
+    denominator /= math.sqrt(1 - beta2**step)
+    denominator += eps
+    change = np.divide(m, denominator, out=product)
+    change *= lr / (1 - beta1**step)
+    p -= change
+
+
+class Adam(Optimizer):
+    """Steps of about lr per element, whatever the gradient's scale: the ratio of its running mean to its running root mean
+    square. Kingma & Ba 2015, "Adam: a method for stochastic optimization"; see `adam` in this file for the exact rule.
+
+    `betas`: how slowly the two averages forget; `weight_decay` adds to the gradient; `amsgrad` divides by the largest mean
+    square so far (Reddi et al. 2018, "On the convergence of Adam and beyond"); `maximize`: climb. Raises ValueError for
+    options out of range; see `Optimizer` for `params`.
+
+    >>> import chainrule as cr
+    >>> x = cr.tensor([1.0], requires_grad=True)
+    >>> optimizer = Adam([x], lr=0.25)
+    >>> (3 * x).sum().backward(); optimizer.step(); x.tolist()
+    [0.75]
+    """
+
+    def __init__(self, params: Any, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
+                 weight_decay: float = 0.0, amsgrad: bool = False, *, maximize: bool = False) -> None:
+        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad,
+                                  "maximize": maximize})
+
+    def check(self, group: dict[str, Any]) -> None:
+        """Each beta lies in [0, 1)."""
+        super().check(group)
+        if len(group["betas"]) != 2 or not all(0 <= beta < 1 for beta in group["betas"]):
+            raise ValueError(f"{self._name}: betas={group['betas']} must be two numbers from 0 up to, but not including, 1")
+
+    def update(self, data: Any, gradient: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
+        """One step of `adam`."""
+        if not state:
+            state["step"] = 0
+            state["exp_avg"] = np.zeros_like(data)
+            state["exp_avg_sq"] = np.zeros_like(data)
+            if group["amsgrad"]:
+                state["max_exp_avg_sq"] = np.zeros_like(data)
+        state["step"] += 1
+        adam(data, gradient, state["exp_avg"], state["exp_avg_sq"], state.get("max_exp_avg_sq"), self.scratch(data, 2),
+             step=state["step"], lr=group["lr"], beta1=group["betas"][0], beta2=group["betas"][1], eps=group["eps"],
+             weight_decay=group["weight_decay"], maximize=group["maximize"])

@@ -1,0 +1,163 @@
+"""What all optimizers share: groups of parameters with their options, the state of each parameter, saving and loading."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from chainrule.derivatives import clear_gradients
+from chainrule.errors import AutogradError, ShapeError
+from chainrule.graph import enable_grad, tick
+from chainrule.tensor import Tensor
+
+
+class Optimizer:
+    """The base of optimizers: subclasses define `update`, the rule for one parameter over raw arrays.
+
+    `params`: tensors, or dicts `{"params": tensors, "lr": …}` whose further entries override the defaults for their
+    group. The options stand in `param_groups`, where they may be changed between steps; `state` has, for each parameter
+    that was updated, its arrays and counts.
+
+    Raises TypeError for what is not a tensor, AutogradError for a tensor that is not a leaf, ValueError for an empty list,
+    a tensor that occurs twice, an unknown option or one out of its range.
+    """
+
+    def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
+        if isinstance(params, Tensor | Mapping):
+            raise TypeError(f"{self._name}: params is a list of tensors or of groups, got a single {type(params).__name__}; "
+                            "pass [it], or model.parameters()")
+        self.defaults = defaults
+        self.param_groups: list[dict[str, Any]] = []
+        self.state: dict[Tensor, dict[str, Any]] = {}
+        self._buffers: dict[Any, Any] = {}  # dtype -> flat arrays for intermediate values, shared by all parameters
+        groups = list(params)
+        if not groups:
+            raise ValueError(f"{self._name}: the list of parameters is empty; a generator such as model.parameters() can be "
+                             "used only once, and a model without layers has none")
+        if not isinstance(groups[0], Mapping):
+            groups = [{"params": groups}]
+        for group in groups:
+            self.add_param_group(group)
+
+    @property
+    def _name(self) -> str:
+        return type(self).__name__
+
+    def add_param_group(self, param_group: Mapping[str, Any]) -> None:
+        """Optimize further tensors, with the options of this group; the defaults for those that it does not name."""
+        params = param_group.get("params")
+        params = [params] if isinstance(params, Tensor) else list(params or ())
+        taken = {p for group in self.param_groups for p in group["params"]}
+        if not params:
+            raise ValueError(f"{self._name}: a group has no parameters")
+        for i, p in enumerate(params):
+            if not isinstance(p, Tensor):
+                raise TypeError(f"{self._name}: parameter {i} is a {type(p).__name__}, it must be a tensor")
+            if not p.is_leaf:
+                raise AutogradError(f"{self._name}: parameter {i}, of shape {p.shape}, was computed by {p.node.op.name}; only "
+                                    "leaves can be optimized: Parameters, or tensors after detach().requires_grad_()")
+            if p in taken:
+                raise ValueError(f"{self._name}: parameter {i}, of shape {p.shape}, occurs twice; each belongs to one group")
+            taken.add(p)
+        unknown = sorted(set(param_group) - set(self.defaults) - {"params"})
+        if unknown:
+            raise ValueError(f"{self._name}: a group has the option {', '.join(unknown)}; the options are "
+                             f"{', '.join(self.defaults)}")
+        group = {**self.defaults, **param_group, "params": params}
+        self.check(group)
+        self.param_groups.append(group)
+
+    def check(self, group: dict[str, Any]) -> None:
+        """ValueError for options out of their range; subclasses check their own as well."""
+        for name in ("lr", "weight_decay", "momentum", "eps"):
+            if name in group and not group[name] >= 0:
+                raise ValueError(f"{self._name}: {name}={group[name]} must not be negative"
+                                 + ("; to climb instead of descend pass maximize=True" if name == "lr" else ""))
+
+    def scratch(self, like: Any, count: int) -> list[Any]:
+        """`count` arrays shaped like this one for intermediate values, the same memory for every parameter and step."""
+        flat = self._buffers.get(like.dtype)
+        if flat is None or flat.shape[0] < count or flat.shape[1] < like.size:
+            flat = self._buffers[like.dtype] = np.empty_like(like, shape=(count, like.size), order="C")
+        return [flat[i, : like.size].reshape(like.shape) for i in range(count)]
+
+    def update(self, data: Any, gradient: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
+        """Write the parameter's new values into the raw array `data`, and its new state into `state`."""
+        raise NotImplementedError(f"{self._name} has no update(data, gradient, state, group)")
+
+    def step(self, closure: Any = None) -> Any:
+        """Update every parameter that has a gradient. `closure`, where given, is called first to compute the loss and
+        its gradients, and what it returns is returned."""
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for p in group["params"]:
+                g = p.grad
+                if g is not None:
+                    state = self.state.get(p)
+                    if state is None:
+                        state = self.state[p] = {}
+                    self.update(p._data, g._data, state, group)
+                    p._version[0] = tick()  # a graph that kept the former values must not be walked any more
+        return loss
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients, which otherwise add up from one backward to the next; with `set_to_none=False` fill them
+        with zeros in place."""
+        for group in self.param_groups:
+            clear_gradients(group["params"], set_to_none)
+
+    def state_dict(self) -> dict[str, Any]:
+        """`{"state": {index: {name: tensor or number}}, "param_groups": [{"params": [indices], "lr": …}]}`, parameters by
+        their place in the order of the groups. The tensors share memory with the optimizer; `chainrule.save` takes the dict.
+        """
+        indices = {p: i for i, p in enumerate(p for group in self.param_groups for p in group["params"])}
+        state = {indices[p]: {name: Tensor(v) if hasattr(v, "dtype") else v for name, v in entry.items()}
+                 for p, entry in self.state.items()}
+        groups = [{**group, "params": [indices[p] for p in group["params"]]} for group in self.param_groups]
+        return {"state": dict(sorted(state.items())), "param_groups": groups}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on where the optimizer stood that `state_dict` came from: training resumes to the same bits.
+
+        Values are copied, and converted to the dtypes of the parameters. Raises ValueError where the groups differ in number
+        or size, ShapeError for a state that has not its parameter's shape; then nothing has been loaded.
+        """
+        saved = state_dict["param_groups"]
+        sizes, own = [len(g["params"]) for g in saved], [len(g["params"]) for g in self.param_groups]
+        if sizes != own:
+            raise ValueError(f"{self._name}.load_state_dict: the saved groups have {sizes} parameters, this optimizer's {own}")
+        order = [index for group in saved for index in group["params"]]
+        by_index = dict(zip(order, (p for group in self.param_groups for p in group["params"]), strict=True))
+        state: dict[Tensor, dict[str, Any]] = {}
+        for index, entry in state_dict["state"].items():
+            p = by_index[int(index)]  # a JSON file has its keys as strings
+            state[p] = {name: self._loaded(name, value, p) for name, value in entry.items()}
+        groups = [{**group, **{k: tuple(v) if isinstance(v, list) else v for k, v in theirs.items() if k in self.defaults},
+                   "params": group["params"]} for group, theirs in zip(self.param_groups, saved, strict=True)]
+        for group in groups:
+            self.check(group)
+        self.param_groups[:], self.state = groups, state
+
+    def _loaded(self, name: str, value: Any, p: Tensor) -> Any:
+        """A copy of a value of the state: an array of the parameter's shape and dtype, or a number."""
+        if not hasattr(value, "shape"):
+            return value
+        array = value._data if isinstance(value, Tensor) else np.asarray(value)
+        if name == "step":
+            return int(array)
+        if array.shape != p.shape:
+            raise ShapeError(f"{self._name}.load_state_dict: {name} has shape {tuple(array.shape)}, its parameter {p.shape}")
+        copy = np.empty_like(p._data)
+        copy[...] = array
+        return copy
+
+    def __repr__(self) -> str:
+        rows = []
+        for group in self.param_groups:
+            options = ", ".join(f"{name}={value}" for name, value in group.items() if name != "params")
+            count = sum(p.numel() for p in group["params"])
+            rows.append(f"{len(group['params'])} tensors of {count:,} numbers, {options}")
+        return f"{self._name}({rows[0]})" if len(rows) == 1 else "\n  ".join([f"{self._name}(", *rows]) + "\n)"

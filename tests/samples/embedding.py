@@ -1,0 +1,61 @@
+"""Samples of chainrule.functional.embedding, linear and similarity."""
+
+import numpy as np
+
+from tests.samples.table import integers, normal, sample, uniform
+
+OFFSETS = np.array([0, 3, 3, 5])
+
+SAMPLES = [
+    sample("functional.embedding", integers(0, 5, 3, 4), normal(5, 2)),
+    sample("functional.embedding", integers(0, 5, 7), normal(5, 3), label="1-d"),
+    sample("functional.embedding", np.array(3), normal(5, 3), label="0-d"),
+    sample("functional.embedding", integers(0, 5, 0, 2), normal(5, 3), label="empty"),
+    # the padding row is not among the indices: its gradient is 0 by definition, which finite differences would not find
+    sample("functional.embedding", integers(1, 5, 3, 4), normal(5, 2), padding_idx=0, label="padding"),
+    sample("functional.embedding", integers(0, 4, 3, 4), normal(5, 2), padding_idx=-1, label="negative padding"),
+    sample("functional.embedding_bag", integers(0, 6, 3, 4), normal(6, 2)),
+    sample("functional.embedding_bag", integers(0, 6, 3, 4), normal(6, 2), mode="sum", label="sum"),
+    sample("functional.embedding_bag", integers(0, 6, 3, 4), normal(6, 2), mode="max", analytic=False, label="max"),
+    sample("functional.embedding_bag", integers(0, 6, 8), normal(6, 2), OFFSETS, label="offsets"),
+    sample("functional.embedding_bag", integers(0, 6, 8), normal(6, 2), OFFSETS, mode="sum",
+           per_sample_weights=normal(8), label="weights"),
+    sample("functional.embedding_bag", integers(0, 6, 3, 4), normal(6, 2), mode="sum", per_sample_weights=normal(3, 4),
+           label="2-d weights"),
+    sample("functional.embedding_bag", integers(0, 6, 8), normal(6, 2), OFFSETS, mode="max", analytic=False,
+           label="offsets max"),
+    sample("functional.embedding_bag", integers(0, 6, 8), normal(6, 2), np.array([0, 3, 8]), include_last_offset=True,
+           label="last offset"),
+    sample("functional.embedding_bag", np.array([0, 2, 2, 1, 2, 3, 4, 2]), normal(6, 2), OFFSETS, padding_idx=2,
+           label="padding"),
+    sample("functional.embedding_bag", np.array([0, 2, 2, 1, 2, 3, 4, 2]), normal(6, 2), OFFSETS, mode="sum",
+           per_sample_weights=normal(8), padding_idx=-4, label="padding weights"),
+    sample("functional.embedding_bag", np.array([[0, 2, 2], [2, 2, 2]]), normal(6, 2), mode="max", padding_idx=2,
+           analytic=False, label="padding max"),
+    sample("functional.linear", normal(4, 3), normal(2, 3), normal(2)),
+    sample("functional.linear", normal(2, 4, 3), normal(2, 3), label="no bias"),
+    sample("functional.linear", normal(3), normal(2, 3), normal(2), label="vector"),
+    sample("functional.linear", normal(4, 3), normal(3), label="1-d weight"),
+    sample("functional.linear", normal(0, 3), normal(2, 3), normal(2), label="empty"),
+    sample("functional.bilinear", normal(4, 3), normal(4, 2), normal(5, 3, 2), normal(5)),
+    sample("functional.bilinear", normal(2, 4, 3), normal(2, 4, 2), normal(5, 3, 2), label="no bias"),
+    sample("functional.bilinear", normal(3), normal(2), normal(5, 3, 2), label="vector"),
+    sample("functional.bilinear", normal(0, 3), normal(0, 2), normal(5, 3, 2), label="empty"),
+    sample("functional.normalize", normal(3, 4), analytic=False),
+    sample("functional.normalize", normal(3, 4, 2), p=3.0, dim=-1, analytic=False, label="p"),
+    sample("functional.normalize", normal(3, 4), 1.0, 0, analytic=False, label="p=1"),
+    sample("functional.normalize", normal(3, 4), dim=(0, 1), analytic=False, label="axes"),
+    sample("functional.normalize", normal(2, 3), eps=10.0, analytic=False, label="eps"),
+    sample("functional.normalize", normal(0, 3), analytic=False, label="empty"),
+    sample("functional.cosine_similarity", normal(3, 4), normal(3, 4), analytic=False),
+    sample("functional.cosine_similarity", normal(3, 4, 2), normal(4, 1), dim=-2, analytic=False, label="broadcast"),
+    sample("functional.cosine_similarity", normal(4), normal(4), 0, analytic=False, label="vectors"),
+    sample("functional.pairwise_distance", normal(3, 4), normal(3, 4), analytic=False),
+    sample("functional.pairwise_distance", normal(3, 4), normal(4), p=1.0, keepdim=True, analytic=False, label="p=1"),
+    sample("functional.pairwise_distance", normal(4), normal(4), p=3.0, eps=0.1, analytic=False, label="p=3"),
+    sample("functional.cdist", normal(2, 3, 4), normal(2, 5, 4), analytic=False, torch="cdist"),
+    sample("functional.cdist", normal(3, 4), normal(2, 4), 1.0, analytic=False, torch="cdist", label="p=1", second=False),
+    sample("functional.cdist", normal(2, 1, 3, 4), normal(5, 2, 4), 3.0, analytic=False, torch="cdist", label="p=3"),
+    sample("functional.pdist", normal(4, 3), analytic=False),
+    sample("functional.pdist", uniform(0.0, 1.0, 3, 2), 1.0, analytic=False, label="p=1"),
+]

@@ -1,0 +1,35 @@
+"""Samples of chainrule.functional.normalization."""
+
+from tests.samples.table import normal, positive, sample
+
+SAMPLES = [
+    sample("functional.layer_norm", normal(3, 5), (5,), normal(5), normal(5)),
+    sample("functional.layer_norm", normal(2, 3, 4), (3, 4), normal(3, 4), normal(3, 4), label="two axes"),
+    sample("functional.layer_norm", normal(2, 3, 4), (4,), label="plain"),
+    sample("functional.layer_norm", normal(2, 4), (4,), normal(4), eps=0.5, label="eps"),
+    sample("functional.layer_norm", normal(0, 4), (4,), normal(4), normal(4), label="empty"),
+    sample("functional.layer_norm", normal(4), (4,), normal(4), normal(4), label="1-d"),
+    sample("functional.rms_norm", normal(3, 5), (5,), normal(5)),
+    sample("functional.rms_norm", normal(2, 3, 4), (3, 4), normal(3, 4), 0.3, label="two axes"),
+    sample("functional.rms_norm", normal(2, 4), (4,), label="plain"),
+    sample("functional.rms_norm", normal(0, 4), (4,), normal(4), label="empty"),
+    sample("functional.group_norm", normal(2, 6, 3), 2, normal(6), normal(6)),
+    sample("functional.group_norm", normal(2, 4, 3, 2), 4, label="plain"),
+    sample("functional.group_norm", normal(2, 4), 1, normal(4), None, 0.2, label="two axes"),
+    sample("functional.group_norm", normal(0, 4, 2), 2, normal(4), normal(4), label="empty"),
+    sample("functional.instance_norm", normal(2, 3, 5)),
+    sample("functional.instance_norm", normal(2, 3, 4, 2), weight=normal(3), bias=normal(3), eps=0.1, label="affine"),
+    sample("functional.instance_norm", normal(2, 3, 4), None, None, normal(3), normal(3), label="positional"),
+    sample("functional.batch_norm", normal(5, 3), None, None, normal(3), normal(3), training=True),
+    sample("functional.batch_norm", normal(3, 2, 4), None, None, normal(2), normal(2), training=True, label="1-d"),
+    sample("functional.batch_norm", normal(3, 2, 2, 3), None, None, training=True, eps=0.1, label="2-d"),
+    sample("functional.batch_norm", normal(4, 3), normal(3), positive(3), normal(3), normal(3), label="running",
+           torch=lambda torch, x, m, v, w, b: (x - m) / torch.sqrt(v + 1e-5) * w + b),
+    sample("functional.batch_norm", normal(2, 3, 4), normal(3), positive(3), label="running plain",
+           torch=lambda torch, x, m, v: (x - m[:, None]) / torch.sqrt(v[:, None] + 1e-5)),
+    sample("functional.instance_norm", normal(2, 3, 4), normal(3), positive(3), use_input_stats=False, label="running",
+           torch=lambda torch, x, m, v, use_input_stats: (x - m[:, None]) / torch.sqrt(v[:, None] + 1e-5)),
+    sample("functional.local_response_norm", normal(2, 5, 3), 3, 0.5, 0.75, 1.0),
+    sample("functional.local_response_norm", normal(2, 4, 3, 2), 2, alpha=0.3, label="even"),
+    sample("functional.local_response_norm", normal(1, 2, 3), 5, k=2.0, label="wider than the channels"),
+]
