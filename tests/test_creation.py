@@ -72,8 +72,8 @@ def test_tensor_copies_and_as_tensor_shares() -> None:
 
 
 def test_shapes_in_every_form() -> None:
-    for made in (cr.zeros(2, 3), cr.zeros((2, 3)), cr.zeros([2, 3]), cr.zeros(np.array([2, 3])), cr.zeros(cr.tensor([2,
-                                                                                                                     3]))):
+    listed = ((2, 3), [2, 3], np.array([2, 3]), cr.tensor([2, 3]))
+    for made in (cr.zeros(2, 3), *map(cr.zeros, listed)):
         assert made.shape == (2, 3)
     assert cr.zeros(()).shape == cr.zeros(()).shape == ()
     assert cr.zeros(cr.tensor(3)).shape == (3,)

@@ -24,7 +24,7 @@ def _misfit(name: str, input: Tensor, other: Tensor) -> ShapeError:
     inner = b[-2] if len(b) > 1 else b[-1]
     if a[-1] != inner:
         which = "second to last" if len(b) > 1 else "only"
-        advice = f"the last axis of the first has size {a[-1]}, the {which} axis of the other {inner}; they must be equal"
+        advice = f"the last axis of the first has size {a[-1]}, the {which} axis of the other {inner}; make them equal"
         if len(b) > 1 and a[-1] == b[-1]:
             advice += " (transpose the second, other.mT?)"
         elif len(a) > 1 and a[-2] == inner:
