@@ -61,8 +61,9 @@ def _unique(ar: Any, return_index: bool = False, return_inverse: bool = False, r
             axis: Any = None, equal_nan: bool = True, sorted: bool = True) -> Any:
     """The values are taken from the first place where each occurs, and so recorded."""
     x = ops.as_tensor(ar)
-    found = np.unique(x._data, return_index=True, return_inverse=return_inverse, return_counts=return_counts, axis=axis,
-                      equal_nan=equal_nan)
+    find: Any = np.unique
+    found = find(x._data, return_index=True, return_inverse=return_inverse, return_counts=return_counts, axis=axis,
+                 equal_nan=equal_nan)
     values = flat(x)[found[1]] if axis is None else ops.getitem(x, cut(axis_of("unique", axis, x), found[1]))
     others = tuple(Tensor(part) for part in (found[1:] if return_index else found[2:]))
     return (values, *others) if others else values
@@ -108,13 +109,10 @@ def _isclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool
 
 
 def _copyto(dst: Any, src: Any, casting: Any = "same_kind", where: Any = True) -> None:
-    """Into a tensor, recorded; into an array by way of `np.positive(src, out=array)`, which refuses what is recorded."""
-    copy = np.logical_or if ops.as_tensor(src).dtype.kind == "b" else None
-    options: Any = {"out": dst, "casting": casting, "where": where}
-    if copy is None:
-        np.positive(ops.as_tensor(src), **options)
-    else:
-        copy(ops.as_tensor(src), False, **options)
+    """Into a tensor, recorded; into an array by way of `np.positive(src, out=array)`, which refuses a recorded source."""
+    src = ops.as_tensor(src)
+    copy: Any = np.positive if src.dtype.kind != "b" else lambda x, **options: np.logical_or(x, False, **options)
+    copy(src, out=dst, casting=casting, where=where)
 
 
 answer(

@@ -53,7 +53,7 @@ def array_function(function: Any, args: Any, options: Any) -> Any:
     if ours is None:
         raise TypeError(f"{title(function)} is not offered for tensors; {WAY_OUT}")
     positional, named = arguments(function, ours, args, options)
-    out = named.pop("out", None) if "out" not in parameters(ours) else None
+    out = named.pop("out", None)
     result = ours(*positional, **named)
     return result if out is None else deliver(title(function), result, out)
 
@@ -61,6 +61,8 @@ def array_function(function: Any, args: Any, options: Any) -> Any:
 def arguments(function: Any, ours: Any, args: Any, options: Any) -> tuple[list[Any], dict[str, Any]]:
     """The arguments as our function takes them: what NumPy's has beyond ours may only have its default value."""
     taken = parameters(ours)
+    if "options" in taken:  # it takes everything, and hands it on
+        return list(args), dict(options)
     try:
         theirs = signature(function)
     except ValueError:  # some of NumPy's functions do not say; ours have the same order
