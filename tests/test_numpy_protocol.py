@@ -547,7 +547,8 @@ REFUSED = [
     (lambda: np.split(t, 2, out=A), TypeError, "out"),
     (lambda: np.nonzero(t[0, 0]), cr.ShapeError, "0-d"),
     (lambda: np.linalg.norm(t, "nuc"), ValueError, "nuc"),
-    (lambda: np.multiply(np.ma.masked_array(A, A > 0.5), t), TypeError, "mask"),
+    (lambda: np.multiply(np.ma.masked_array(A, A > 0.5), t), cr.DtypeError, "mask"),
+    (lambda: t * np.ma.masked_array(A, A > 0.5), cr.DtypeError, "mask"),
     (lambda: np.add(t, "x"), cr.DtypeError, "add"),
     (lambda: np.where(t > 0, object(), t), cr.DtypeError, "where"),
 ]

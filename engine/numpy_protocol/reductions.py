@@ -65,10 +65,10 @@ def scanned(kind: str, a: Any, axis: Any = None, dtype: Any = None) -> Tensor:
     return found if isinstance(found, Tensor) else found.values
 
 
-def _mean(a: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, where: Any = True) -> Tensor:
+def _mean(a: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, where: Any = True) -> Any:
     x, options = prepared(a, axis, keepdims, dtype)
     if where is True:
-        return ops.mean(x, **options)  # type: ignore[no-any-return]
+        return ops.mean(x, **options)
     number = reduced("sum", np.broadcast_to(mask_of("mean", where)._data, ops.as_tensor(a).shape), axis, None, keepdims)
     return reduced("sum", a, axis, dtype, keepdims, where=where) / number
 
@@ -97,10 +97,10 @@ def _along_last(a: Any, axis: Any) -> tuple[Tensor, tuple[int, ...]]:
             tuple(1 if i in axes else n for i, n in enumerate(x.shape)))
 
 
-def _quantile(a: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Tensor:
+def _quantile(a: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
     x, kept = _along_last(a, axis)
-    found: Tensor = ops.quantile(x, q, -1, interpolation=method)
-    return ops.reshape(found, np.shape(q) + kept) if keepdims else found  # type: ignore[no-any-return]
+    found: Any = ops.quantile(x, q, -1, interpolation=method)
+    return ops.reshape(found, np.shape(q) + kept) if keepdims else found
 
 
 def _average(a: Any, axis: Any = None, weights: Any = None, returned: bool = False, keepdims: Any = False) -> Any:

@@ -55,9 +55,6 @@ def array_ufunc(ufunc: Any, method: str, inputs: Any, options: Any) -> Any:
 
     Raises TypeError for another ufunc or method, and for options that are not offered.
     """
-    for x in inputs:
-        if isinstance(x, np.ndarray) and type(x) is not np.ndarray and isinstance(x, np.ma.MaskedArray):
-            raise TypeError(f"np.{ufunc.__name__}: a masked array beside a tensor would lose its mask; use x.filled(value)")
     if method == "__call__" and ufunc in ROWS:
         return called(ufunc, inputs, **options) if options else ROWS[ufunc](*inputs)
     if method == "reduce" and ufunc in REDUCE:
@@ -96,7 +93,7 @@ def called(ufunc: Any, inputs: Any, *, out: Any = None, where: Any = True, dtype
             _refuse(ufunc, "where", where)
         inputs, place = _chosen(ufunc, inputs, where, outs)
     found = ROWS[ufunc](*inputs)
-    results = found if isinstance(found, tuple) else (found,)
+    results: Any = found if isinstance(found, tuple) else (found,)
     for r in results:
         if dtype is not None and r.dtype != dtype:
             raise DtypeError(f"np.{ufunc.__name__}: dtype={dtype} was asked for, the result is {r.dtype}")
