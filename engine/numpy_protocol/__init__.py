@@ -1,9 +1,9 @@
 """NumPy's functions on tensors: `np.exp(t)`, `array * t`, `np.concatenate([t, array])`.
 
-NumPy hands a call with a tensor among its arguments to the tensor (`__array_ufunc__` for ufuncs, `__array_function__` for
-the others); these files answer it with chainrule's ops, so that it is recorded. The meaning is NumPy's: `np.std` divides
-by n, `np.max` gives values alone, `np.split` takes places, `np.repeat` repeats elements. The element types of results
-follow chainrule's table (dtypes.py). What is not offered, be it a function or an option, raises TypeError.
+NumPy hands a call with a tensor among its arguments to the tensor (`__array_ufunc__` for ufuncs, `__array_function__`
+for the others); these files answer it with chainrule's ops, so that it is recorded. The meaning is NumPy's: `np.std`
+divides by n, `np.max` gives values alone, `np.split` takes places, `np.repeat` repeats elements. The element types of
+results follow chainrule's table (dtypes.py). What is not offered, be it a function or an option, raises TypeError.
 
 `dispatch.py` finds the answer and checks the options; `ufuncs.py` has the ufuncs, the other files the functions.
 """

@@ -109,18 +109,21 @@ def _isclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool
 
 
 def _copyto(dst: Any, src: Any, casting: Any = "same_kind", where: Any = True) -> None:
-    """Into a tensor, recorded; into an array by way of `np.positive(src, out=array)`, which refuses a recorded source."""
+    """Into a tensor, recorded; into an array as `np.positive(src, out=array)`, which refuses a recorded source."""
     src = ops.as_tensor(src)
     copy: Any = np.positive if src.dtype.kind != "b" else lambda x, **options: np.logical_or(x, False, **options)
     copy(src, out=dst, casting=casting, where=where)
 
 
 answer(
-    where=_where, nonzero=_nonzero, argwhere=lambda a: ops.nonzero(a), flatnonzero=lambda a: ops.nonzero(flat(a)).reshape(-1),
+    where=_where, nonzero=_nonzero, argwhere=lambda a: ops.nonzero(a),
+    flatnonzero=lambda a: ops.nonzero(flat(a)).reshape(-1),
     clip=_clip, sort=_sort, argsort=_argsort, unique=_unique, take=_take, take_along_axis=_take_along_axis,
     compress=_compress, isclose=_isclose,
-    allclose=lambda a, b, rtol=1e-5, atol=1e-8, equal_nan=False: bool(_isclose(a, b, rtol, atol, equal_nan)._data.all()),
-    array_equal=_array_equal, array_equiv=lambda a1, a2: bool(np.array_equiv(raw(ops.as_tensor(a1)), raw(ops.as_tensor(a2)))),
+    allclose=lambda a, b, rtol=1e-5, atol=1e-8, equal_nan=False: bool(
+        _isclose(a, b, rtol, atol, equal_nan)._data.all()),
+    array_equal=_array_equal,
+    array_equiv=lambda a1, a2: bool(np.array_equiv(raw(ops.as_tensor(a1)), raw(ops.as_tensor(a2)))),
     nan_to_num=lambda x, nan=0.0, posinf=None, neginf=None: ops.nan_to_num(x, nan, posinf, neginf),
     round=lambda a, decimals=0: ops.round(a, decimals), around=lambda a, decimals=0: ops.round(a, decimals),
     fix=lambda x: ops.trunc(x), sinc=lambda x: ops.sinc(x), isposinf=lambda x: ops.isposinf(x),
@@ -134,8 +137,8 @@ answer(
 
 # ---- what describes an array, prints it or writes it to a file, and has no gradient: NumPy's own answer on the data
 
-ON_THE_DATA = """array_repr array_str array2string result_type can_cast min_scalar_type common_type iscomplexobj isrealobj
-may_share_memory shares_memory save savez savez_compressed savetxt""".split()
+ON_THE_DATA = """array_repr array_str array2string result_type can_cast min_scalar_type common_type iscomplexobj
+isrealobj may_share_memory shares_memory save savez savez_compressed savetxt""".split()
 
 
 def _on_the_data(function: Any) -> Any:

@@ -94,7 +94,8 @@ def is_default(value: Any, default: Any) -> bool:
 def deliver(name: str, result: Any, out: Any, casting: Any = "same_kind") -> Any:
     """Write a result into `out`, a tensor (recorded) or an array, and return that.
 
-    Raises ShapeError and DtypeError where it does not fit, AutogradError where a recorded result would go into an array.
+    Raises ShapeError and DtypeError where it does not fit, AutogradError where a recorded result would
+    go into an array.
     """
     check_out(name, result, out, casting)
     if together(name, result.shape, out.shape) != tuple(out.shape):

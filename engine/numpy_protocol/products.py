@@ -36,7 +36,7 @@ def _outer(a: Any, b: Any) -> Any:
 
 
 def _einsum(*operands: Any, optimize: Any = False) -> Any:
-    """`optimize` chooses an order of multiplications, of which the result does not depend; ours goes from left to right."""
+    """`optimize` may be anything: it chooses an order of multiplications, and ours goes from left to right."""
     return ops.einsum(*operands)
 
 

@@ -14,7 +14,8 @@ MISSING: Any = object()
 # the function, what stands for elements left out, and how an initial value is added
 REDUCTIONS: dict[str, Any] = {
     "sum": (ops.sum, 0, ops.add), "prod": (ops.prod, 1, ops.multiply), "max": (ops.amax, None, ops.maximum),
-    "min": (ops.amin, None, ops.minimum), "all": (ops.all, True, ops.logical_and), "any": (ops.any, False, ops.logical_or),
+    "min": (ops.amin, None, ops.minimum), "all": (ops.all, True, ops.logical_and),
+    "any": (ops.any, False, ops.logical_or),
 }
 
 

@@ -27,7 +27,8 @@ def _squeeze(a: Any, axis: Any = None) -> Any:
         return ops.reshape(x, x.shape)
     for i in () if axis is None else axes_of("squeeze", axis, x) or ():
         if x.shape[i] != 1:
-            raise ShapeError(f"np.squeeze: axis {i} of shape {x.shape} has size {x.shape[i]}; only axes of size 1 can go")
+            raise ShapeError(f"np.squeeze: axis {i} of shape {x.shape} has size {x.shape[i]}; only axes of size 1 "
+                             "can go")
     return ops.squeeze(x, axis)
 
 
@@ -45,7 +46,8 @@ def _concatenate(arrays: Any, axis: Any = 0, dtype: Any = None) -> Any:
         found, axis = [flat(x) for x in found], 0
     ranks = {x.ndim for x in found}
     if len(ranks) > 1:
-        raise ShapeError(f"np.concatenate: tensors of shapes {', '.join(str(x.shape) for x in found)}: all need as many axes")
+        raise ShapeError(f"np.concatenate: tensors of shapes {', '.join(str(x.shape) for x in found)}: all "
+                         "need as many axes")
     return ops.cat(found, axis)
 
 
@@ -67,8 +69,8 @@ def _cuts(name: str, x: Tensor, parts: Any, axis: int, even: bool) -> list[Any]:
     else:
         count = int(parts)
         if count < 1 or (even and n % count):
-            raise ShapeError(f"np.{name}: axis {place} of shape {x.shape} has {n} elements, which do not make {parts} equal "
-                             "parts" + ("; np.array_split cuts into unequal ones" if even else ""))
+            raise ShapeError(f"np.{name}: axis {place} of shape {x.shape} has {n} elements, which do not make {parts} "
+                             "equal parts" + ("; np.array_split cuts into unequal ones" if even else ""))
         between = [0]
         for i in range(count):
             between.append(between[-1] + n // count + (i < n % count))
@@ -107,16 +109,18 @@ def _roll(a: Any, shift: Any, axis: Any = None) -> Any:
     return x
 
 
-def _pad(array: Any, pad_width: Any, mode: Any = "constant", constant_values: Any = 0, reflect_type: str = "even") -> Any:
+def _pad(array: Any, pad_width: Any, mode: Any = "constant", constant_values: Any = 0,
+         reflect_type: str = "even") -> Any:
     x = ops.as_tensor(array)
     if isinstance(pad_width, dict) or reflect_type != "even":
-        raise TypeError("np.pad: of tensors, pad_width is a number, a pair, or a pair for each axis, and reflect_type 'even'")
+        raise TypeError("np.pad: of tensors, pad_width is a number, a pair, or a pair for each axis, and "
+                        "reflect_type 'even'")
     widths = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2)).tolist()
     if any(n.__index__() < 0 for pair in widths for n in pair):
         raise ShapeError(f"np.pad: pad_width={pad_width}: widths cannot be negative")
     if mode not in ("constant", "edge", "reflect", "symmetric", "wrap"):
-        raise TypeError(f"np.pad: mode={mode!r} is not offered for tensors; it is one of 'constant', 'edge', 'reflect', "
-                        "'symmetric', 'wrap'")
+        raise TypeError(f"np.pad: mode={mode!r} is not offered for tensors; it is one of 'constant', 'edge', "
+                        "'reflect', 'symmetric', 'wrap'")
     if mode != "constant" and constant_values is not _pad.__defaults__[1]:  # type: ignore[index]
         raise ValueError(f"np.pad: mode={mode!r} takes no constant_values")
     values = np.broadcast_to(np.asarray(constant_values), (x.ndim, 2)).tolist()
@@ -162,14 +166,16 @@ answer(
     atleast_3d=lambda *arys: ops.atleast_3d(*arys),
     concatenate=_concatenate, stack=lambda arrays, axis=0, dtype=None: ops.stack(_cast(arrays, dtype), axis),
     hstack=_block("hstack"), vstack=_block("vstack"), dstack=lambda tup: ops.dstack(tup),
-    column_stack=lambda tup: ops.column_stack(tup), append=lambda arr, values, axis=None: _concatenate((arr, values), axis),
+    column_stack=lambda tup: ops.column_stack(tup),
+    append=lambda arr, values, axis=None: _concatenate((arr, values), axis),
     split=_split, array_split=lambda ary, indices_or_sections, axis=0: _cuts(
         "array_split", ops.as_tensor(ary), indices_or_sections, axis, False),
     hsplit=_split_along("hsplit", 1), vsplit=_split_along("vsplit", 0), dsplit=_split_along("dsplit", 2),
     unstack=lambda x, axis=0: ops.unbind(x, axis),
     tile=lambda A, reps: ops.tile(A, tuple(reps) if np.ndim(reps) else (reps,)),
     repeat=lambda a, repeats, axis=None: ops.repeat_interleave(a, repeats, axis),
-    flip=_flip, fliplr=lambda m: ops.flip(m, 1), flipud=lambda m: ops.flip(m, 0), roll=_roll, pad=_pad, meshgrid=_meshgrid,
+    flip=_flip, fliplr=lambda m: ops.flip(m, 1), flipud=lambda m: ops.flip(m, 0), roll=_roll,
+    pad=_pad, meshgrid=_meshgrid,
     zeros_like=_like("zeros_like"), ones_like=_like("ones_like"), empty_like=_like("empty_like"),
     full_like=lambda a, fill_value, dtype=None, shape=None: ops.full_like(a, fill_value, dtype, shape=shape),
     copy=lambda a: ops.clone(a),

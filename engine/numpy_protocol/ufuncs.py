@@ -27,11 +27,11 @@ def _whole(x: Any) -> Any:
 
 
 # those that have the same name and meaning in the ops namespace
-SAME = ("add arccos arccosh arcsin arcsinh arctan arctan2 arctanh bitwise_and bitwise_or bitwise_xor cbrt ceil cos cosh "
-        "divide exp exp2 expm1 float_power floor floor_divide fmax fmin fmod greater greater_equal heaviside hypot isfinite "
-        "isinf isnan left_shift less less_equal log log10 log1p log2 logaddexp logaddexp2 logical_and logical_not "
-        "logical_or logical_xor matmul maximum minimum multiply negative not_equal positive power reciprocal remainder "
-        "right_shift sign signbit sin sinh sqrt square subtract tan tanh trunc").split()
+SAME = """add arccos arccosh arcsin arcsinh arctan arctan2 arctanh bitwise_and bitwise_or bitwise_xor cbrt ceil cos
+cosh divide exp exp2 expm1 float_power floor floor_divide fmax fmin fmod greater greater_equal heaviside
+hypot isfinite isinf isnan left_shift less less_equal log log10 log1p log2 logaddexp logaddexp2 logical_and
+logical_not logical_or logical_xor matmul maximum minimum multiply negative not_equal positive power
+reciprocal remainder right_shift sign signbit sin sinh sqrt square subtract tan tanh trunc""".split()
 OTHERS: dict[str, Any] = {
     "absolute": ops.abs, "fabs": ops.abs, "equal": ops.eq, "invert": ops.bitwise_not, "rint": ops.round,
     "conjugate": ops.positive, "copysign": _copysign, "modf": _whole,
@@ -77,9 +77,9 @@ def called(ufunc: Any, inputs: Any, *, out: Any = None, where: Any = True, dtype
            casting: Any = "same_kind", **others: Any) -> Any:
     """The ufunc of the inputs, with options.
 
-    `dtype`: the inputs are converted to it, as far as `casting` allows. `where`, a bool mask: the ufunc is computed (and
-    has a gradient) there alone; elsewhere the result is what `out` held, 0 where there is no `out`. `out`: the tensor or
-    array for the result, or a tuple of one for each.
+    `dtype`: the inputs are converted to it, as far as `casting` allows. `where`, a bool mask: the ufunc is computed
+    (and has a gradient) there alone; elsewhere the result is what `out` held, 0 where there is no `out`. `out`: the
+    tensor or array for the result, or a tuple of one for each.
     """
     for name, value in others.items():
         if (name, value) not in (("order", "K"), ("subok", True)):
@@ -123,18 +123,20 @@ def _cast(ufunc: Any, inputs: Any, dtype: Any, casting: Any) -> Any:
         if not isinstance(x, int | float):
             x = ops.as_tensor(x)
             if not np.can_cast(x.dtype, dtype, casting):
-                raise DtypeError(f"np.{ufunc.__name__}: dtype={dtype}, but the input is {x.dtype} (casting={casting!r})")
+                raise DtypeError(f"np.{ufunc.__name__}: dtype={dtype}, but the input is {x.dtype} "
+                                 f"(casting={casting!r})")
             x = x.to(np.dtype(dtype))
         found.append(x)
     return found
 
 
 def _chosen(ufunc: Any, inputs: Any, where: Any, outs: Any) -> tuple[list[Any], Any]:
-    """The inputs' elements where the mask holds, and the mask in its full shape. So nothing is computed elsewhere, and no
-    infinite slope there can turn into NaN."""
+    """The inputs' elements where the mask holds, and the mask in its full shape. So nothing is computed elsewhere, and
+    no infinite slope there can turn into NaN."""
     mask = np.asarray(where)
     if mask.dtype.kind != "b":
-        raise DtypeError(f"np.{ufunc.__name__}: where= is {mask.dtype}, it must be bools; compare first, for example x > 0")
+        raise DtypeError(f"np.{ufunc.__name__}: where= is {mask.dtype}, it must be bools; compare first, for example "
+                         "x > 0")
     tensors = [ops.as_tensor(x) for x in inputs]
     name = f"np.{ufunc.__name__}"
     shape = together(name, mask.shape, *[x.shape for x in (*tensors, *outs) if x is not None])
