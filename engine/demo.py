@@ -123,7 +123,8 @@ def draw_curve(path: Path, losses: list[float], accuracies: list[float]) -> None
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
         axes.xaxis.get_major_locator().set_params(integer=True)
-    FigureCanvasAgg(figure).print_png(path)
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.print_png(path)
 
 
 def draw_digits(path: Path, images: Any, labels: Any, belief: Any) -> None:
@@ -159,14 +160,15 @@ def draw_digits(path: Path, images: Any, labels: Any, belief: Any) -> None:
     count = int((read != labels).sum())
     heading(0.1, f"Read wrong: {count} of {len(labels)} held-out digits" + (", the 20 surest" if count > 20 else ""), WRONG)
     for place, i in enumerate(wrong):
-        show(0.25 + place // 10, place % 10, i)
+        show(0.25 + place // 10, place % 10, int(i))
     if not count:
         figure.text(0.03, 1 - 1.0 / height, "none", color=INK, fontsize=11)
     heading(0.5 + top, f"Read right: {len(labels) - count}, of which four of each", RIGHT)
     for digit, found in enumerate(right):
         for row, i in enumerate(found):
             show(0.65 + top + row, digit, i)
-    FigureCanvasAgg(figure).print_png(path)
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.print_png(path)
 
 
 def main(arguments: argparse.Namespace) -> int:
