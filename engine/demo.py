@@ -103,7 +103,6 @@ def train(model: Module, digits: TensorDataset, held: TensorDataset, epochs: int
 
 def draw_curve(path: Path, losses: list[float], accuracies: list[float]) -> None:
     """The learning curve as a PNG: the loss of each step and its mean of each epoch, and the held-out accuracy."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3.6), layout="constrained")
@@ -123,13 +122,12 @@ def draw_curve(path: Path, losses: list[float], accuracies: list[float]) -> None
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
         axes.xaxis.get_major_locator().set_params(integer=True)
-    FigureCanvasAgg(figure).print_png(path)
+    figure.savefig(path, dpi=100)
 
 
 def draw_digits(path: Path, images: Any, labels: Any, belief: Any) -> None:
     """A sheet of held-out digits as a PNG: on top those that were read wrong (the 20 worst), then some of each digit that
     were read right; under each what was read, and how sure the network was."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     read, sure = belief.argmax(1), belief.max(1)
@@ -159,14 +157,14 @@ def draw_digits(path: Path, images: Any, labels: Any, belief: Any) -> None:
     count = int((read != labels).sum())
     heading(0.1, f"Read wrong: {count} of {len(labels)} held-out digits" + (", the 20 surest" if count > 20 else ""), WRONG)
     for place, i in enumerate(wrong):
-        show(0.25 + place // 10, place % 10, i)
+        show(0.25 + place // 10, place % 10, int(i))
     if not count:
         figure.text(0.03, 1 - 1.0 / height, "none", color=INK, fontsize=11)
     heading(0.5 + top, f"Read right: {len(labels) - count}, of which four of each", RIGHT)
     for digit, found in enumerate(right):
         for row, i in enumerate(found):
-            show(0.65 + top + row, digit, i)
-    FigureCanvasAgg(figure).print_png(path)
+            show(0.65 + top + row, digit, int(i))
+    figure.savefig(path, dpi=100)
 
 
 def main(arguments: argparse.Namespace) -> int:

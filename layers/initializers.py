@@ -51,19 +51,18 @@ def fans(tensor: Tensor) -> tuple[int, int]:
     return tensor.shape[1] * kernel, tensor.shape[0] * kernel
 
 
-@no_grad()
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Any = None) -> Tensor:
     """Draws from the uniform distribution on [a, b)."""
-    return tensor.uniform_(a, b, generator=generator)
+    with no_grad():
+        return tensor.uniform_(a, b, generator=generator)
 
 
-@no_grad()
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Any = None) -> Tensor:
     """Draws from the normal distribution N(mean, std²)."""
-    return tensor.normal_(mean, std, generator=generator)
+    with no_grad():
+        return tensor.normal_(mean, std, generator=generator)
 
 
-@no_grad()
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """`val` everywhere.
 
@@ -71,7 +70,8 @@ def constant_(tensor: Tensor, val: float) -> Tensor:
     >>> constant_(cr.tensor([1.0, 2.0]), 0.5)
     tensor([0.5, 0.5])
     """
-    return tensor.fill_(val)
+    with no_grad():
+        return tensor.fill_(val)
 
 
 def zeros_(tensor: Tensor) -> Tensor:
