@@ -19,7 +19,8 @@ def test_demo_writes_its_files_and_repeats_bit_by_bit(tmp_path, capsys):
     from matplotlib import image
 
     for out in ("a", "b", "c"):
-        words = ["demo", "--model", "mlp", "--epochs", "1", "--out", str(tmp_path / out), "--seed", str(int(out == "c"))]
+        words = ["demo", "--model", "mlp", "--epochs", "1", "--out", str(tmp_path / out), "--seed",
+                 str(int(out == "c"))]
         assert main(words) == 0
     text, err = capsys.readouterr()
     assert "1,797 handwritten digits of 8 x 8 pixels: 1,438 to learn from, 359 held out" in text

@@ -76,7 +76,8 @@ def test_a_module_without_super_init_and_with_lazy_attributes():
 
 
 @pytest.mark.parametrize(("value", "fix"), [
-    ([Linear(1, 1)], r"use ModuleList\(\[...\]\)"), ((Linear(1, 1),), "ModuleList"), ({"a": Linear(1, 1)}, "use ModuleDict"),
+    ([Linear(1, 1)], r"use ModuleList\(\[...\]\)"), ((Linear(1, 1),), "ModuleList"),
+    ({"a": Linear(1, 1)}, "use ModuleDict"),
     ([[1, {"a": [Linear(1, 1)]}]], "ModuleList"), ([Parameter([1.0])], "an attribute of its own"),
 ])
 def test_lists_and_dicts_that_hide_parameters_are_refused(value, fix):
