@@ -194,7 +194,8 @@ def main(arguments: argparse.Namespace) -> int:
     draw_curve(out / "learning-curve.png", losses, accuracies)
     draw_digits(out / "predictions.png", images, labels, belief)
     weights = out / f"{arguments.model}.safetensors"
-    save_file(model.state_dict(), str(weights), {"accuracy": f"{right / len(held):.4f}", "seed": str(arguments.seed)})
+    made = f"seed {arguments.seed}, {arguments.epochs} epochs, accuracy {right / len(held):.4f}"
+    save_file(model.state_dict(), str(weights), {"training": made})  # one entry: their order in the file is not fixed
     print(f"{out / 'learning-curve.png'}   loss and accuracy, epoch by epoch\n"
           f"{out / 'predictions.png'}   held-out digits and what was read\n"
           f"{weights}   the weights: model.load_state_dict(chainrule.load_file({str(weights)!r}))\n\n"

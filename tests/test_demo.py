@@ -34,6 +34,7 @@ def test_demo_writes_its_files_and_repeats_bit_by_bit(tmp_path, capsys):
     assert sorted(weights[0]) == ["1.bias", "1.weight", "4.bias", "4.weight", "6.bias", "6.weight"]
     same = [all(np.array_equal(weights[0][n].data, other[n].data) for n in weights[0]) for other in weights[1:]]
     assert same == [True, False]
+    assert (tmp_path / "a/mlp.safetensors").read_bytes() == (tmp_path / "b/mlp.safetensors").read_bytes()
     from chainrule.demo import build, load, probabilities
 
     model = build("mlp")
