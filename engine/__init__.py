@@ -1,14 +1,66 @@
-"""chainrule: a deep-learning engine written to be read."""
+"""chainrule: a deep-learning engine written to be read.
 
-from chainrule import dtypes, kernels, names
+A `Tensor` records the graph of the operations that computed it; `backward()` walks that graph and applies the chain rule.
+
+>>> import chainrule as cr
+>>> x = cr.tensor([1.0, 2.0], requires_grad=True)
+>>> y = (x * x).sum()
+>>> y.backward()
+>>> x.grad
+tensor([2., 4.])
+
+Names follow torch wherever torch has them; `cr.functional`, `cr.layers` and `cr.optim` are torch.nn.functional, torch.nn and
+torch.optim in small. `docs/how-it-works.md` says in which order to read the source.
+"""
+
+from chainrule import data, functional, layers, linalg, ops, optim, random
+from chainrule.checkpoint import checkpoint
 from chainrule.derivatives import detect_anomaly, grad
-from chainrule.dtypes import *  # noqa: F403
+from chainrule.dtypes import (
+    bool,
+    complex128,
+    float16,
+    float32,
+    float64,
+    get_default_dtype,
+    int8,
+    int16,
+    int32,
+    int64,
+    set_default_dtype,
+    uint8,
+)
 from chainrule.errors import AutogradError, DtypeError, ShapeError
 from chainrule.fused import Fused, fused
+from chainrule.gradcheck import GradcheckError, check_gradient, gradcheck, gradgradcheck
 from chainrule.graph import Op, enable_grad, is_grad_enabled, no_grad
 from chainrule.kernels import backend
-from chainrule.ops import creation, elementwise, indexing, matmul, reductions, shapes
+from chainrule.layers.stateless import functional_call
+from chainrule.ops.activations import *
+from chainrule.ops.arithmetic import *
+from chainrule.ops.axes import *
+from chainrule.ops.choices import *
+from chainrule.ops.comparisons import *
+from chainrule.ops.creation import *
+from chainrule.ops.diagonals import *
+from chainrule.ops.einsum import *
+from chainrule.ops.elementwise import *
+from chainrule.ops.indexing import masked_fill, masked_select, nonzero, unique
+from chainrule.ops.joining import *
+from chainrule.ops.linalg import *
+from chainrule.ops.matmul import *
+from chainrule.ops.padding import *
+from chainrule.ops.random import *
+from chainrule.ops.reductions import *
+from chainrule.ops.scans import *
+from chainrule.ops.scattering import *
+from chainrule.ops.shapes import *
+from chainrule.ops.sorting import *
+from chainrule.ops.statistics import *
+from chainrule.random import Generator, manual_seed
+from chainrule.serialization import load, load_file, save, save_file
 from chainrule.tensor import Device, Tensor
+from chainrule.threads import get_num_threads, set_num_threads
+from chainrule.transforms import hessian, hvp, jacobian, jvp, vjp
 
-for _n, _v in vars(names.ops).items():
-    globals().setdefault(_n, _v)
+__version__ = "0.1.0"

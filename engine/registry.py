@@ -12,3 +12,9 @@ def public(function: F) -> F:
     """Decorator: the function is the op of its name, for users, for methods and for definitions."""
     setattr(ops, function.__name__, function)
     return function
+
+
+def alias(name: str, function: F) -> F:
+    """A second name for an op: `mul = alias("mul", multiply)`."""
+    setattr(ops, name, function)
+    return function

@@ -7,7 +7,7 @@ import numpy as np
 
 from chainrule.derivatives import clear_gradients
 from chainrule.errors import AutogradError, ShapeError
-from chainrule.graph import enable_grad
+from chainrule.graph import enable_grad, tick
 from chainrule.tensor import Tensor
 
 
@@ -100,7 +100,7 @@ class Optimizer:
                     if state is None:
                         state = self.state[p] = {}
                     self.update(p._data, g._data, state, group)
-                    p._version[0] += 1  # a graph that kept the former values must not be walked any more
+                    p._version[0] = tick()  # a graph that kept the former values must not be walked any more
         return loss
 
     def zero_grad(self, set_to_none: bool = True) -> None:

@@ -8,6 +8,7 @@ tensor([0., 2.])
 
 from chainrule.functional.activations import *
 from chainrule.functional.attention import *
+from chainrule.functional.convolution import *
 from chainrule.functional.dropout import *
 from chainrule.functional.embedding import *
 from chainrule.functional.linear import *
@@ -15,6 +16,10 @@ from chainrule.functional.losses import *
 from chainrule.functional.losses_classification import *
 from chainrule.functional.losses_ranking import *
 from chainrule.functional.normalization import *
+from chainrule.functional.padding import *
+from chainrule.functional.pooling import *
 from chainrule.functional.recurrent import *
 from chainrule.functional.similarity import *
 from chainrule.functional.softmax import *
+from chainrule.functional.vision import *
+from chainrule.functional.windows import *

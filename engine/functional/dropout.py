@@ -20,7 +20,7 @@ def _checked(name: str, input: Any, p: float) -> Tensor:
     input = ops.as_tensor(input)
     if not 0 <= p <= 1:
         raise ValueError(f"{name}(p={p}): a probability lies between 0 and 1")
-    if input.dtype.kind != "f":
+    if input.dtype.kind not in "fc":
         raise DtypeError(f"{name}({describe(input)}): takes floats; convert it with .float()")
     found: Tensor = input
     return found

@@ -104,7 +104,7 @@ class Operators:
         return ops.greater_equal(self, other)
 
     def __eq__(self, other: Any) -> "Tensor":  # type: ignore[override]
-        return ops.equal(self, other)
+        return ops.eq(self, other)
 
     def __ne__(self, other: Any) -> "Tensor":  # type: ignore[override]
         return ops.not_equal(self, other)

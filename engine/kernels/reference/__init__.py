@@ -17,6 +17,8 @@ from chainrule.kernels.reference.linalg import *
 from chainrule.kernels.reference.losses import *
 from chainrule.kernels.reference.pooling import *
 from chainrule.kernels.reference.random import *
+from chainrule.kernels.reference.reductions import *
+from chainrule.kernels.reference.resampling import *
 from chainrule.kernels.reference.shapes import *
 from chainrule.kernels.reference.windows import *
 

@@ -8,7 +8,12 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["getitem", "getitem_adjoint", "put_along", "read", "take", "take_adjoint", "take_along_axis", "take_along_axis_adjoint",
+<<<<<<< HEAD
+__all__ = ["getitem", "getitem_adjoint", "put_along", "read", "take", "take_adjoint", "take_along_axis", "add_along_axis",
+=======
+__all__ = ["getitem", "getitem_adjoint", "put_along", "read", "take", "take_adjoint", "take_along_axis",
+           "take_along_axis_adjoint",
+>>>>>>> shapes
            "write"]
 
 
@@ -85,7 +90,7 @@ def take_along_axis(x: Any, indices: Any, *, axis: int) -> Any:
     return x[along(indices, axis)]
 
 
-def take_along_axis_adjoint(g: Any, indices: Any, *, axis: int, shape: Any) -> Any:
+def add_along_axis(g: Any, indices: Any, *, axis: int, shape: Any) -> Any:
     """Zeros of `shape` with g added at `indices` along `axis`; an element named twice receives both."""
     out = np.zeros(shape, g.dtype)
     if g.size:
@@ -120,7 +125,7 @@ def read(x: Any, *, path: Any) -> Any:
 
 def write(x: Any, value: Any, *, path: Any) -> Any:
     """A copy of x in which the part that the path shows is `value`."""
-    out = np.array(x, order="C")
+    out = np.array(x, order="C", dtype=np.complex128 if np.iscomplexobj(value) else None)
     part = read(out, path=path[:-1])
     if not path or np.may_share_memory(_step(part, path[-1]), out):
         write_into(out, value, path)

@@ -1,4 +1,4 @@
-"""Inverses, determinants, factorizations and norms of (batches of) matrices."""
+"""Inverses, determinants and factorizations of (batches of) matrices."""
 
 from functools import wraps
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 
 from chainrule.errors import LinAlgError
 
-__all__ = ["cholesky", "cofactor", "det", "inv", "logabsdet", "matmul", "signdet", "solve", "vector_norm"]
+__all__ = ["cholesky", "cofactor", "det", "inv", "logabsdet", "matmul", "signdet", "solve"]
 
 
 def _wide(kernel: Any) -> Any:
@@ -29,7 +29,8 @@ def _which(a: Any, bad: Any) -> str:
 
 
 def _singular(name: str, a: Any) -> LinAlgError:
-    return LinAlgError(f"{name}({a.dtype}{a.shape}): {_which(a, np.linalg.slogdet(a)[0] == 0)} is singular, it has no inverse; "
+    return LinAlgError(f"{name}({a.dtype}{a.shape}): {_which(a, np.linalg.slogdet(a)[0] == 0)} is singular, it has no "
+                       "inverse; "
                        "its rows are linearly dependent")
 
 
@@ -100,29 +101,6 @@ def cholesky(a: Any) -> Any:
         return np.linalg.cholesky((a + a.mT) / 2)
     except np.linalg.LinAlgError:
         bad = ~(np.linalg.eigvalsh((a + a.mT) / 2)[..., 0] > 0)
-        raise LinAlgError(f"cholesky({a.dtype}{a.shape}): {_which(a, bad)} is not positive-definite; if it should be, add a "
+        raise LinAlgError(f"cholesky({a.dtype}{a.shape}): {_which(a, bad)} is not positive-definite; if it should be, "
+                          "add a "
                           "small multiple of the identity") from None
-
-
-def vector_norm(x: Any, *, ord: float, axis: Any = None, keepdims: bool = False) -> Any:
-    """(Σ |x|^ord)^(1/ord) over the axes; float16 is accumulated in float32, and large or tiny values are scaled first."""
-    if x.dtype == np.float16:
-        return vector_norm(x.astype(np.float32), ord=ord, axis=axis, keepdims=keepdims).astype(np.float16)
-    if x.dtype.kind == "c" or not x.size:
-        return _power_sum(x, ord, axis, keepdims)
-    with np.errstate(all="ignore"):
-        if ord == 2:
-            out = _power_sum(x, ord, axis, keepdims)
-            limits = np.finfo(x.dtype)
-            if (np.isfinite(out) & (out > np.sqrt(limits.tiny) / limits.eps)).all():
-                return out  # no square was lost at either end of the range
-        largest = np.amax(np.abs(x), axis=axis, keepdims=True)
-        scale = np.where((largest > 0) & np.isfinite(largest), largest, 1).astype(x.dtype)
-        out = _power_sum(x / scale, ord, axis, keepdims)
-        return out * np.reshape(scale, np.shape(out))
-
-
-def _power_sum(x: Any, ord: float, axis: Any, keepdims: bool) -> Any:
-    if ord == 2:
-        return np.sqrt(np.sum(x * x, axis=axis, keepdims=keepdims))
-    return np.sum(np.abs(x) ** ord, axis=axis, keepdims=keepdims) ** (1 / ord)

@@ -4,6 +4,7 @@ Maximum pooling is told apart into choosing and taking: `max_pool_indices` says 
 values are then taken by index, whose derivative is known. Average pooling and unfold are linear; each has its adjoint.
 """
 
+from itertools import product
 from math import prod
 from typing import Any
 
@@ -20,7 +21,8 @@ from chainrule.kernels.reference.windows import (
     taps,
 )
 
-__all__ = ["average_pool", "average_pool_transpose", "fold", "max_pool_indices", "unfold"]
+__all__ = ["adaptive_max_pool_indices", "add_to_planes", "average_pool", "average_pool_transpose", "fold", "max_pool_indices",
+           "take_from_planes", "unfold"]
 
 
 def pooled_size(name: str, size: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes,
@@ -63,6 +65,60 @@ def max_pool_indices(x: Any, *, kernel: Sizes, stride: Sizes, padding: Sizes, di
         raise ValueError(f"max_pool: a window of kernel {tuple(kernel)} with dilation {tuple(dilation)} and padding "
                          f"{tuple(padding)} sees nothing of an input of spatial size {tuple(size)}")
     return index
+
+
+def adaptive_windows(size: int, out: int) -> list[tuple[int, int]]:
+    """Where each of `out` windows that divide an axis evenly begins and ends; they overlap where `out` does not divide it.
+
+    >>> adaptive_windows(5, 3)
+    [(0, 2), (1, 4), (3, 5)]
+    """
+    return [(i * size // out, -(-(i + 1) * size // out)) for i in range(out)]
+
+
+def adaptive_max_pool_indices(x: Any, *, out: Sizes) -> Any:
+    """As max_pool_indices, for the windows of adaptive_windows along each axis: x (N, C, *S) -> int64 (N, C, *out).
+
+    >>> adaptive_max_pool_indices(np.array([[[1., 3, 2, 0, 4]]]), out=(2,))
+    array([[[1, 4]]])
+    """
+    x = x.real if np.iscomplexobj(x) else x
+    size = x.shape[2:]
+    index: Any = np.empty((*x.shape[:2], *out), np.int64)
+    bounds = [adaptive_windows(s, o) for s, o in zip(size, out, strict=True)]
+    place = np.arange(prod(size), dtype=np.int64).reshape(size)
+    for at in product(*map(range, out)):
+        window = (..., *(slice(*bounds[axis][i]) for axis, i in enumerate(at)))
+        values = x[window].reshape(*x.shape[:2], -1)
+        nans = np.isnan(values)
+        # argmax gives the first of equal maxima; where there are NaN, the last one counts
+        best = np.where(nans.any(-1), values.shape[-1] - 1 - nans[..., ::-1].argmax(-1), values.argmax(-1))
+        index[(..., *at)] = place[window].reshape(-1)[best]
+    return index
+
+
+def take_from_planes(x: Any, indices: Any) -> Any:
+    """The elements at flat positions of every plane: x (N, C, *S), indices (N, C, *out) -> (N, C, *out).
+
+    >>> take_from_planes(np.array([[[1., 3, 2, 0]]]), np.array([[[1, 2, 1]]]))
+    array([[[3., 2., 3.]]])
+    """
+    lead = x.shape[:2]
+    flat = indices.reshape(*lead, prod(indices.shape[2:]))
+    return np.take_along_axis(x.reshape(*lead, prod(x.shape[2:])), flat, -1).reshape(indices.shape)
+
+
+def add_to_planes(g: Any, indices: Any, *, size: Sizes) -> Any:
+    """The adjoint of take_from_planes: g (N, C, *out) -> zeros (N, C, *size) with every g added at its position.
+
+    >>> add_to_planes(np.array([[[1., 2, 30]]]), np.array([[[1, 2, 1]]]), size=(4,))
+    array([[[ 0., 31.,  2.,  0.]]])
+    """
+    positions, planes = prod(size), prod(g.shape[:2])
+    out = np.zeros(planes * positions, accumulator(g.dtype))
+    first = np.arange(planes, dtype=np.int64)[:, None] * positions     # where each plane begins
+    np.add.at(out, (indices.reshape(planes, prod(indices.shape[2:])) + first).reshape(-1), g.reshape(-1))
+    return out.reshape(*g.shape[:2], *size).astype(g.dtype, copy=False)
 
 
 def average_divisors(size: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes, out: Sizes, count_include_pad: bool,
