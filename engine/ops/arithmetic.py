@@ -14,9 +14,9 @@ from chainrule.names import ops
 from chainrule.registry import alias, public
 from chainrule.tensor import Tensor
 
-__all__ = ["add", "atan2", "div", "divide", "float_power", "floor_divide", "fmod", "hypot", "identity", "lerp",
-           "logaddexp", "logaddexp2", "mul", "multiply", "neg", "negative", "positive", "pow", "reciprocal",
-           "remainder", "square", "sub", "subtract", "true_divide"]
+__all__ = ["add", "arctan2", "atan2", "div", "divide", "float_power", "floor_divide", "fmod", "hypot", "identity",
+           "lerp", "logaddexp", "logaddexp2", "mul", "multiply", "neg", "negative", "positive", "pow", "power",
+           "reciprocal", "remainder", "square", "sub", "subtract", "true_divide", "trunc_divide"]
 
 add = Op("add", "input + other, broadcasting.", word="elementwise",
          input=lambda xp, g: g,

@@ -168,11 +168,7 @@ def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Tensor:
     input, index, src, axis = _scattered("scatter_add", input, dim, index, src)
     if not isinstance(src, Tensor):
         src = ops.as_tensor(np.full(index.shape, src, input.dtype))
-<<<<<<< HEAD
-    return ops.add(input, _add_along_axis(src, index, axis=axis, shape=input.shape))  # type: ignore[no-any-return]
-=======
-    return ops.add(input, _take_along_adjoint(src, index, axis=axis, shape=input.shape))
->>>>>>> shapes
+    return ops.add(input, _add_along_axis(src, index, axis=axis, shape=input.shape))
 
 
 # ---- whole slices

@@ -8,12 +8,7 @@ from typing import Any
 
 import numpy as np
 
-<<<<<<< HEAD
 __all__ = ["getitem", "getitem_adjoint", "put_along", "read", "take", "take_adjoint", "take_along_axis", "add_along_axis",
-=======
-__all__ = ["getitem", "getitem_adjoint", "put_along", "read", "take", "take_adjoint", "take_along_axis",
-           "take_along_axis_adjoint",
->>>>>>> shapes
            "write"]
 
 
