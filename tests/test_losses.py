@@ -242,13 +242,17 @@ def test_an_empty_bag_gives_zeros():
         assert out[0].tolist() == [0.0, 0.0] and out[2].tolist() == [0.0, 0.0]
 
 
-def test_in_place_activations_write_and_record():
-    x = tensor([-1.0, 2.0])
-    y = x * 1
-    z = F.leaky_relu(y, 0.5, inplace=True)
-    assert z is y and y.tolist() == [-0.5, 2.0]
-    y.sum().backward()
-    assert x.grad is not None and x.grad.tolist() == [0.5, 1.0]
+@pytest.mark.parametrize(("function", "in_place"), [
+    (F.relu, F.relu_), (F.hardtanh, F.hardtanh_), (F.leaky_relu, F.leaky_relu_), (F.elu, F.elu_),
+    (F.mish, lambda x: F.mish(x, inplace=True)), (F.hardswish, lambda x: F.hardswish(x, inplace=True))])
+def test_in_place_activations_write_and_record(function, in_place):
+    x, twin = tensor([-1.0, 0.5, 2.0]), tensor([-1.0, 0.5, 2.0])
+    expected = function(twin)
+    expected.sum().backward()
+    written = x * 1
+    assert in_place(written) is written and written.tolist() == expected.tolist()
+    written.sum().backward()
+    assert x.grad is not None and twin.grad is not None and x.grad.tolist() == twin.grad.tolist()
 
 
 def test_a_draw_from_categories():
