@@ -22,7 +22,7 @@ from chainrule.kernels import reference
 from chainrule.kernels.cpu.blas import AVAILABLE, gemm
 from chainrule.kernels.cpu.depthwise import depthwise, depthwise_transpose, depthwise_weight
 from chainrule.kernels.cpu.jit import jit, prange
-from chainrule.kernels.cpu.planes import is_plane, pair, plane, visible
+from chainrule.kernels.cpu.planes import is_plane, pair, plane
 from chainrule.kernels.reference.convolution import check_arguments
 from chainrule.kernels.reference.windows import Sizes
 
@@ -34,6 +34,16 @@ SHARED = 1 << 20
 TILE = 1 << 17
 # Convolution_weight divides its work into about this many tasks.
 SHARES = 16
+
+
+@jit
+def _visible(position: int, stride: int, padding: int, dilation: int, length: int,
+             out: int) -> tuple[int, int, int]:
+    """Which of `out` windows see the input (of that length) at this kernel position: the first, how many, and where."""
+    shift = position * dilation - padding
+    left = min(out, max(0, (stride - 1 - shift) // stride))
+    right = max(left, min(out, (length - 1 - shift) // stride + 1))
+    return left, right - left, left * stride + shift
 
 
 @jit
@@ -50,7 +60,7 @@ def _fill_columns(columns: Any, x: Any, first: int, width: int, kernel_height: i
     for channel in range(first, first + width):
         for kh in range(kernel_height):
             for kw in range(kernel_width):
-                left, count, begin = visible(kw, stride[1], padding[1], dilation[1], length, out_width)
+                left, count, begin = _visible(kw, stride[1], padding[1], dilation[1], length, out_width)
                 before, seen, after = np.uint64(left), np.uint64(count), np.uint64(out_width - left - count)
                 to = np.uint64(line * columns.shape[1])
                 for i in range(rows):
@@ -87,7 +97,7 @@ def _add_columns(columns: Any, x: Any, first: int, width: int, kernel_height: in
     for channel in range(first, first + width):
         for kh in range(kernel_height):
             for kw in range(kernel_width):
-                left, count, begin = visible(kw, stride[1], padding[1], dilation[1], length, out_width)
+                left, count, begin = _visible(kw, stride[1], padding[1], dilation[1], length, out_width)
                 seen = np.uint64(count)
                 for i in range(rows):
                     below = (row + i) * stride[0] - padding[0] + kh * dilation[0]
@@ -205,7 +215,7 @@ def convolution(x: Any, weight: Any, *, stride: Sizes, padding: Sizes, dilation:
         return reference.convolution(x, weight, stride=stride, padding=padding, dilation=dilation, groups=groups)
     shape = (x.shape[0], weight.shape[0], *pair(1, out))
     if _is_depthwise(weight.shape[1], groups):
-        y = np.zeros(shape, x.dtype)
+        y = np.empty(shape, x.dtype)
         _form(depthwise, work)(plane(x), plane(weight), y, pair(1, stride), pair(0, padding), pair(1, dilation))
         return y.reshape(*shape[:2], *out)
     y = np.empty(shape, x.dtype)

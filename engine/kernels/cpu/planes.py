@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.kernels.cpu.jit import jit
 from chainrule.kernels.reference.windows import Sizes
 
 
@@ -23,13 +22,3 @@ def pair(one: int, sizes: Sizes) -> tuple[int, int]:
 def is_plane(array: Any) -> bool:
     """Whether compiled kernels take it: one or two spatial dimensions, native float32 or float64."""
     return array.ndim in (3, 4) and array.dtype in (np.float32, np.float64) and array.dtype.isnative
-
-
-@jit
-def visible(position: int, stride: int, padding: int, dilation: int, length: int,
-             out: int) -> tuple[int, int, int]:
-    """Which of `out` windows see the input (of that length) at this kernel position: the first, how many, and where."""
-    shift = position * dilation - padding
-    left = min(out, max(0, (stride - 1 - shift) // stride))
-    right = max(left, min(out, (length - 1 - shift) // stride + 1))
-    return left, right - left, left * stride + shift
