@@ -37,18 +37,26 @@ from chainrule.graph import Op, enable_grad, is_grad_enabled, no_grad
 from chainrule.kernels import backend
 from chainrule.layers.stateless import functional_call
 from chainrule.ops.activations import *
+from chainrule.ops.arithmetic import *
 from chainrule.ops.axes import *
+from chainrule.ops.choices import *
+from chainrule.ops.comparisons import *
 from chainrule.ops.creation import *
 from chainrule.ops.diagonals import *
 from chainrule.ops.einsum import *
+from chainrule.ops.elementwise import *
 from chainrule.ops.indexing import masked_fill, masked_select, nonzero, unique
 from chainrule.ops.joining import *
-from chainrule.ops.linalg import *
+from chainrule.ops.linalg import cholesky, det, inverse, logdet, matrix_power, slogdet
 from chainrule.ops.matmul import *
 from chainrule.ops.padding import *
 from chainrule.ops.random import *
+from chainrule.ops.reductions import *
+from chainrule.ops.scans import *
 from chainrule.ops.scattering import *
 from chainrule.ops.shapes import *
+from chainrule.ops.sorting import *
+from chainrule.ops.statistics import *
 from chainrule.random import Generator, manual_seed
 from chainrule.serialization import load, load_file, save, save_file
 from chainrule.tensor import Device, Tensor

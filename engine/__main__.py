@@ -127,7 +127,7 @@ def parser() -> argparse.ArgumentParser:
     training = commands.add_parser("demo", help="train a network on real handwritten digits",
                                    formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     training.add_argument("--model", choices=("cnn", "mlp"), default="cnn", help="the network to train")
-    training.add_argument("--epochs", type=at_least(1), default=10, metavar="N", help="passes over the training digits")
+    training.add_argument("--epochs", type=at_least(1), default=20, metavar="N", help="passes over the training digits")
     training.add_argument("--out", type=Path, default=Path("chainrule-demo"), metavar="DIR", help="where results go")
     training.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="the same seed gives the same bits")
     return top

@@ -23,6 +23,7 @@ from chainrule.tensor import Tensor
 
 BATCH, RATE = 32, 3e-3
 RIGHT, WRONG, INK = "#2a7f4f", "#c0392b", "#333333"
+PITCH = 1.22  # from one row of digits to the next on the sheet, in inches
 
 
 class ShiftedDigits(TensorDataset):
@@ -38,9 +39,9 @@ class ShiftedDigits(TensorDataset):
         return Tensor(windows[np.arange(len(padded)), :, down, across]), labels
 
 
-def load() -> tuple[TensorDataset, TensorDataset]:
+def load(shifted: bool) -> tuple[TensorDataset, TensorDataset]:
     """scikit-learn's digits, 1,797 images with values 0 to 1: (for training, held out). A fifth of each class is held out, and
-    always the same fifth, whatever the seed."""
+    always the same fifth, whatever the seed. `shifted`: those for training move about by a pixel."""
     from sklearn.datasets import load_digits
 
     pixels, labels = load_digits(return_X_y=True)
@@ -49,7 +50,8 @@ def load() -> tuple[TensorDataset, TensorDataset]:
     classes = [order[labels[order] == digit] for digit in range(10)]
     held = np.concatenate([c[: round(len(c) / 5)] for c in classes])
     rest = np.concatenate([c[round(len(c) / 5):] for c in classes])
-    return ShiftedDigits(images[rest], labels[rest]), TensorDataset(images[held], labels[held])
+    training = ShiftedDigits if shifted else TensorDataset
+    return training(images[rest], labels[rest]), TensorDataset(images[held], labels[held])
 
 
 def build(name: str) -> Sequential:
@@ -58,8 +60,9 @@ def build(name: str) -> Sequential:
         return Sequential(Flatten(), Linear(64, 128), ReLU(), Dropout(0.2), Linear(128, 128), ReLU(), Linear(128, 10))
     return Sequential(
         Conv2d(1, 32, 3, padding=1), ReLU(),  # (N, 1, 8, 8) -> (N, 32, 8, 8)
-        Conv2d(32, 64, 3, padding=1), ReLU(), MaxPool2d(2),  # -> (N, 64, 4, 4)
-        Flatten(), Dropout(0.25), Linear(1024, 128), ReLU(), Linear(128, 10))  # -> (N, 10)
+        Conv2d(32, 32, 3, padding=1), ReLU(), MaxPool2d(2),  # -> (N, 32, 4, 4)
+        Conv2d(32, 64, 3, padding=1), ReLU(),  # -> (N, 64, 4, 4)
+        Flatten(), Dropout(0.3), Linear(1024, 10))  # -> (N, 1024) -> (N, 10)
 
 
 def probabilities(model: Module, digits: TensorDataset) -> Any:
@@ -134,13 +137,13 @@ def draw_digits(path: Path, images: Any, labels: Any, belief: Any) -> None:
     wrong = wrong[np.argsort(-sure[wrong], kind="stable")][:20]
     right = [np.flatnonzero((read == labels) & (labels == digit))[:4] for digit in range(10)]
     top = max(1, -(-len(wrong) // 10))
-    figure = Figure(figsize=(10, 1.35 * (top + 4) + 1.1))
+    figure = Figure(figsize=(10, PITCH * (top + 4) + 0.95))
     height = figure.get_figheight()
 
     def show(row: float, column: int, i: int) -> None:
         """Digit i in a cell; `row` counts from the top of the sheet, in cells."""
         color = RIGHT if read[i] == labels[i] else WRONG
-        left, bottom = 0.03 + 0.095 * column, 1 - (1.35 * (row + 1) + 0.05) / height
+        left, bottom = 0.03 + 0.095 * column, 1 - (PITCH * (row + 1) + 0.05) / height
         axes = figure.add_axes((left, bottom + 0.33 / height, 0.085, 0.85 / height))
         axes.imshow(images[i, 0], cmap="gray_r", vmin=0, vmax=1)
         axes.set(xticks=[], yticks=[])
@@ -151,7 +154,7 @@ def draw_digits(path: Path, images: Any, labels: Any, belief: Any) -> None:
 
     def heading(row: float, text: str, color: str) -> None:
         """A line of text above a row."""
-        figure.text(0.03, 1 - (1.35 * row + 0.02) / height, text, color=color, fontsize=11, fontweight="bold", va="top")
+        figure.text(0.03, 1 - (PITCH * row + 0.02) / height, text, color=color, fontsize=11, fontweight="bold", va="top")
 
     count = int((read != labels).sum())
     heading(0.1, f"Read wrong: {count} of {len(labels)} held-out digits" + (", the 20 surest" if count > 20 else ""), WRONG)
@@ -174,7 +177,7 @@ def main(arguments: argparse.Namespace) -> int:
     """
     start = time.perf_counter()
     manual_seed(arguments.seed)
-    digits, held = load()
+    digits, held = load(shifted=arguments.model == "cnn")  # to an MLP a digit moved by a pixel is another digit
     model = build(arguments.model)
     print(f"{len(digits) + len(held):,} handwritten digits of 8 x 8 pixels: {len(digits):,} to learn from, {len(held)} held out\n")
     print(model, end="\n\n", flush=True)

@@ -17,5 +17,6 @@ from chainrule.ops.linalg import (
 )
 from chainrule.ops.matmul import matmul
 
-__all__ = ["LinAlgError", "cholesky", "det", "inv", "matmul", "matrix_norm", "matrix_power", "multi_dot", "norm", "slogdet",
+__all__ = ["LinAlgError", "cholesky", "det", "inv", "matmul", "matrix_norm", "matrix_power", "multi_dot", "norm",
+           "slogdet",
            "solve", "solve_triangular", "vecdot", "vector_norm"]

@@ -13,7 +13,8 @@ from chainrule import kernels
 from chainrule.errors import describe
 from chainrule.state import state
 
-__all__ = ["Generator", "default_generator", "get_rng_state", "initial_seed", "key_of", "manual_seed", "random_bits", "seed",
+__all__ = ["Generator", "default_generator", "get_rng_state", "initial_seed", "key_of", "manual_seed", "random_bits",
+           "seed",
            "set_rng_state"]
 
 Key = tuple[int, int]
@@ -81,7 +82,7 @@ class Generator:
         try:
             seed, draws = (_seed(n) for n in state)
         except (TypeError, ValueError):
-            raise ValueError(f"set_state({describe(state)}): a state is what get_state returned, two integers") from None
+            raise ValueError(f"set_state({describe(state)}): a state is what get_state returned, two numbers") from None
         with self._lock:
             self._seed, self._draws = seed, draws
 

@@ -1,8 +1,8 @@
 """Files: tensors in the safetensors format, and nested structures of them. Never pickle: loading a file runs no code.
 
 A safetensors file is 8 bytes with the length of a header, the header (JSON: for each tensor its dtype, shape and place;
-and texts under `__metadata__`), then the elements. `save_file` writes a flat dict; `save` any nesting of dicts, lists and
-tuples, whose skeleton goes into the metadata as JSON.
+and texts under `__metadata__`), then the elements. `save_file` writes a flat dict; `save` any nesting of dicts, lists
+and tuples, whose skeleton goes into the metadata as JSON.
 """
 
 import json
@@ -21,7 +21,8 @@ from chainrule.tensor import Tensor
 __all__ = ["load", "load_file", "load_metadata", "save", "save_file"]
 
 StrPath = str | os.PathLike[str]
-DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8",
+DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "I64": "int64", "I32": "int32", "I16": "int16",
+          "I8": "int8",
           "U64": "uint64", "U32": "uint32", "U16": "uint16", "U8": "uint8", "BOOL": "bool"}
 SKELETON = "chainrule"  # the metadata entry that holds what `save` saved
 
@@ -32,9 +33,11 @@ def contiguous(name: str, value: Any) -> Any:
     """The array of a tensor in C order: the library writes the bytes in memory as they lie, whatever the strides."""
     array = value._data if isinstance(value, Tensor) else value
     if not isinstance(array, np.ndarray):
-        raise DtypeError(f"save_file: {name!r} is a {type(value).__name__}; the values are tensors or arrays, save() takes others")
+        raise DtypeError(f"save_file: {name!r} is a {type(value).__name__}; the values are tensors or arrays, save() "
+                         "takes others")
     if array.dtype.name not in DTYPES.values():
-        raise DtypeError(f"save_file: {name!r} ({describe(array)}) has a dtype that the format cannot hold; convert it first")
+        raise DtypeError(f"save_file: {name!r} ({describe(array)}) has a dtype that the format cannot hold; convert "
+                         "it first")
     return np.asarray(array, order="C")
 
 
@@ -42,8 +45,8 @@ def save_file(tensors: Mapping[str, Any], path: StrPath, metadata: Mapping[str, 
     """Write a flat dict of tensors (or NumPy arrays) to a file in the safetensors format.
 
     `metadata`: texts to go with them, see `load_metadata`. The file appears, or replaces an older one, only when it is
-    complete on the disk. Tensors that share memory are each written in full. Raises DtypeError, naming the entry, for what
-    is no tensor or text.
+    complete on the disk. Tensors that share memory are each written in full. Raises DtypeError, naming the entry, for
+    what is no tensor or text.
 
     >>> import chainrule as cr, tempfile, os
     >>> path = os.path.join(tempfile.mkdtemp(), "weights.safetensors")
@@ -52,14 +55,16 @@ def save_file(tensors: Mapping[str, Any], path: StrPath, metadata: Mapping[str, 
     {'weight': tensor([1., 2.])}
     """
     if not isinstance(tensors, Mapping):
-        raise DtypeError(f"save_file: takes a dict of tensors, got {type(tensors).__name__}; save() takes nested structures")
+        raise DtypeError(f"save_file: takes a dict of tensors, got {type(tensors).__name__}; save() takes nested "
+                         "structures")
     for kind, texts in (("name", tensors), ("metadata key", metadata or {})):
         for key in texts:
             if not isinstance(key, str) or (kind == "name" and key == "__metadata__"):
                 raise DtypeError(f"save_file: {key!r} cannot be a {kind}; use another text")
     for key, value in (metadata or {}).items():
         if not isinstance(value, str):
-            raise DtypeError(f"save_file: metadata {key!r} is {describe(value)}; metadata are texts, use str() or json.dumps()")
+            raise DtypeError(f"save_file: metadata {key!r} is {describe(value)}; metadata are texts, use str() or "
+                             "json.dumps()")
     arrays = {name: contiguous(name, value) for name, value in tensors.items()}
     _replace(path, arrays, dict(metadata) if metadata else None)
 
@@ -73,15 +78,14 @@ def _replace(path: StrPath, arrays: dict[str, Any], metadata: dict[str, str] | N
         raise FileNotFoundError(f"save: the folder {str(target.parent)!r} does not exist; create it first")
     if target.is_dir():
         raise IsADirectoryError(f"save: {str(path)!r} is a folder; name a file in it")
-    mode = target.stat().st_mode & 0o777 if target.exists() else None
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-        write(arrays, temporary, metadata)
+        mode = (target if target.exists() else temporary).stat().st_mode & 0o777
+        write(arrays, temporary, metadata)  # may put a file of its own, readable by nobody else, in this one's place
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
-        if mode is not None:
-            os.chmod(temporary, mode)
+        os.chmod(temporary, mode)
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
@@ -96,7 +100,7 @@ def _replace(path: StrPath, arrays: dict[str, Any], metadata: dict[str, str] | N
 # ---- reading
 
 def read_header(path: StrPath) -> dict[str, Any]:
-    """A file's header, checked against its length. FileError, naming the file and what is wrong, where it is damaged."""
+    """A file's header, checked against its length. FileError, naming the file and what is wrong, for a damaged one."""
     def damaged(why: str) -> FileError:
         return FileError(f"{os.fspath(path)}: {why}")
 
@@ -107,7 +111,8 @@ def read_header(path: StrPath) -> dict[str, Any]:
             raise damaged(f"not a safetensors file: it has {size} bytes, the length of the header alone takes 8")
         length = int.from_bytes(first, "little")
         if length > 100_000_000 or 8 + length > size:
-            raise damaged(f"truncated, or not a safetensors file: a header of {length} bytes is announced, the file has {size}")
+            raise damaged(f"truncated, or not a safetensors file: a header of {length} bytes is announced, the file "
+                          f"has {size}")
         text = file.read(length)
     try:
         header = json.loads(text)
@@ -128,15 +133,16 @@ def read_header(path: StrPath) -> dict[str, Any]:
 def load_file(path: StrPath) -> dict[str, Tensor]:
     """The tensors of a safetensors file, by name; they require no gradients.
 
-    Raises FileError, naming the file and what is wrong with it, where it is damaged or truncated; DtypeError for elements
-    that tensors here cannot have, such as bfloat16; FileNotFoundError where there is none.
+    Raises FileError, naming the file and what is wrong with it, where it is damaged or truncated; DtypeError for
+    elements that tensors here cannot have, such as bfloat16; FileNotFoundError where there is none.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load_file as read
 
     for name, (dtype, shape) in read_header(path)["tensors"].items():
         if dtype not in DTYPES:
-            raise DtypeError(f"{os.fspath(path)}: {name!r} {shape} has elements of type {dtype}, which there are none of here; "
+            raise DtypeError(f"{os.fspath(path)}: {name!r} {shape} has elements of type {dtype}, which there are none "
+                             "of here; "
                              "convert it to F32 with the program that wrote it")
     try:
         arrays = read(path)
@@ -151,7 +157,7 @@ def load_metadata(path: StrPath) -> dict[str, str]:
     >>> import chainrule as cr, tempfile, os
     >>> path = os.path.join(tempfile.mkdtemp(), "weights.safetensors")
     >>> cr.save_file({}, path, {"epoch": "3"})
-    >>> cr.load_metadata(path)
+    >>> cr.serialization.load_metadata(path)
     {'epoch': '3'}
     """
     metadata: dict[str, str] = read_header(path)["metadata"]
@@ -187,7 +193,8 @@ class _Skeleton:
         if id(value) in self.open:
             raise DtypeError(f"save: {_where(path)} contains itself")
         if not (isinstance(value, dict) or type(value) in (list, tuple)):
-            raise DtypeError(f"save: {_where(path)} is a {type(value).__name__} ({value!r:.60}); only dicts, lists, tuples, tensors, "
+            raise DtypeError(f"save: {_where(path)} is a {type(value).__name__} ({value!r:.60}); only dicts, lists, "
+                             "tuples, tensors, "
                              "texts, numbers, bools and None are saved")
         self.open.append(id(value))
         found: dict[str, Any]
@@ -209,7 +216,8 @@ class _Skeleton:
         if id(value) not in self.names:
             array = value._data if isinstance(value, Tensor) else value
             if array.dtype.name not in DTYPES.values():
-                raise DtypeError(f"save: {_where(path)} ({describe(array)}) has a dtype that the format cannot hold; convert it first")
+                raise DtypeError(f"save: {_where(path)} ({describe(array)}) has a dtype that the format cannot hold; "
+                                 "convert it first")
             name = plain = ".".join(map(str, path)) or "tensor"
             count = 1
             while name in self.tensors or name == "__metadata__":
@@ -240,11 +248,12 @@ def _assemble(skeleton: Any, tensors: dict[str, Tensor]) -> Any:
 
 
 def save(obj: Any, path: StrPath) -> None:
-    """Write nested dicts, lists and tuples of tensors, texts, numbers, bools and None to a file; `load` gives them back.
+    """Write nested dicts, lists and tuples of tensors, texts, numbers, bools and None to a file; `load` gives them
+    back.
 
-    For optimizers' and training states. The file is in the safetensors format, tensors under their paths ("model.weight");
-    a tensor that occurs twice is saved once. NumPy scalars become Python numbers, arrays become tensors. Written as by
-    `save_file`. Raises DtypeError, naming the place, for anything else.
+    For optimizers' and training states. The file is in the safetensors format, tensors under their paths
+    ("model.weight"); a tensor that occurs twice is saved once. NumPy scalars become Python numbers, arrays become
+    tensors. Written as by `save_file`. Raises DtypeError, naming the place, for anything else.
 
     >>> import chainrule as cr, tempfile, os
     >>> path = os.path.join(tempfile.mkdtemp(), "state.safetensors")
@@ -258,7 +267,7 @@ def save(obj: Any, path: StrPath) -> None:
 
 
 def load(path: StrPath) -> Any:
-    """What `save` wrote to the file. Raises FileError where it is damaged or `save` did not write it; see `load_file`."""
+    """What `save` wrote to the file. FileError where it is damaged or `save` did not write it; see `load_file`."""
     metadata = load_metadata(path)
     if SKELETON not in metadata:
         raise FileError(f"{os.fspath(path)}: was not written by save(); read its tensors with load_file()")

@@ -8,6 +8,7 @@ import numpy as np
 from chainrule.errors import DtypeError, ShapeError, describe
 from chainrule.names import ops
 from chainrule.ops import attention as rows
+from chainrule.random import key_of
 from chainrule.tensor import Tensor
 
 __all__ = ["scaled_dot_product_attention"]
@@ -53,10 +54,10 @@ def scaled_dot_product_attention(query: Any, key: Any, value: Any, attn_mask: An
                              "floats to add")
     _check_shapes(query, key, value, attn_mask, enable_gqa)
     scale = 1 / math.sqrt(max(query.shape[-1], 1)) if scale is None else float(scale)
-    random_key = new_key() if dropout_p else None
+    random_key = key_of(None) if dropout_p else None
     out: Tensor = rows.scaled_dot_product_attention(
-        query, key, value, attn_mask, random_key, dropout_p=float(dropout_p), is_causal=bool(is_causal), scale=scale,
-        enable_gqa=bool(enable_gqa))
+        query, key, value, attn_mask, dropout_p=float(dropout_p), random_key=random_key, is_causal=bool(is_causal),
+        scale=scale, enable_gqa=bool(enable_gqa))
     return out
 
 
@@ -88,8 +89,3 @@ def _check_shapes(query: Any, key: Any, value: Any, attn_mask: Any, enable_gqa: 
             fits = False
         if not fits:
             raise ShapeError(f"{NAME}: {shapes}: attn_mask {describe(attn_mask)} must broadcast to {full}, (..., L, S)")
-
-
-def new_key() -> Any:
-    """A new key for dropout's mask, int64 (2,)."""
-    return np.random.default_rng().integers(0, 1 << 62, 2)

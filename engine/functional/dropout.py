@@ -20,7 +20,7 @@ def _checked(name: str, input: Any, p: float) -> Tensor:
     input = ops.as_tensor(input)
     if not 0 <= p <= 1:
         raise ValueError(f"{name}(p={p}): a probability lies between 0 and 1")
-    if input.dtype.kind != "f":
+    if input.dtype.kind not in "fc":
         raise DtypeError(f"{name}({describe(input)}): takes floats; convert it with .float()")
     found: Tensor = input
     return found
@@ -39,8 +39,8 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
             generator: Generator | None = None) -> Tensor:
     """input * mask / (1 - p), where each element of the mask is 0 with probability p, else 1; any shape.
 
-    Not `training` (or with p = 0) the input itself. `inplace` writes into the input's memory, recorded. `generator`: the
-    source of randomness, else the default one. Raises ValueError for p outside [0, 1], DtypeError for integers.
+    Not `training` (or with p = 0) the input itself. `inplace` writes into the input's memory, recorded. `generator`:
+    the source of randomness, else the default one. Raises ValueError for p outside [0, 1], DtypeError for integers.
 
     >>> import chainrule as cr
     >>> set(cr.functional.dropout(cr.ones(100), 0.5).tolist()) == {0.0, 2.0}
@@ -120,8 +120,8 @@ def _alpha_drop(input: Tensor, p: float, shape: tuple[int, ...], inplace: bool, 
 
 def alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: bool = False, *,
                   generator: Generator | None = None) -> Tensor:
-    """Dropout for selu: dropped elements become the value at which selu saturates, s = -1.7581, and the result is scaled
-    and shifted so that mean 0 and variance 1 stay so: a (input mask + s (1 - mask)) + b,
+    """Dropout for selu: dropped elements become the value at which selu saturates, s = -1.7581, and the result is
+    scaled and shifted so that mean 0 and variance 1 stay so: a (input mask + s (1 - mask)) + b,
     a = ((1 - p) (1 + p s²))^(-1/2), b = -a p s.
 
     G. Klambauer et al., "Self-normalizing neural networks" (2017). Arguments and errors as `dropout`, but `training` is

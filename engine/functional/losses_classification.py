@@ -111,7 +111,7 @@ def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, s
     input, target = floating("cross_entropy", input), ops.as_tensor(target)
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing={label_smoothing} must lie between 0 and 1")
-    if target.dtype.kind == "f":
+    if target.dtype.kind in "fc":
         return _cross_entropy_of_probabilities(input, target, weight, reduction, label_smoothing)
     logits, indices = _rows("cross_entropy", input, target, ignore_index)
     loss = rows.cross_entropy(logits, indices, _class_weight("cross_entropy", weight, logits.shape[1]),

@@ -14,7 +14,8 @@ def _checked(op: str, gates: int, input: Any, states: dict[str, Any], weights: t
              lengths: Any) -> list[Any]:
     """All inputs as tensors (None stays), after their shapes were checked: input, states, weights, lengths."""
     input = ops.as_tensor(input)
-    w_ih, w_hh, b_ih, b_hh = (w if w is None else ops.as_tensor(w) for w in weights)
+    w_ih, w_hh = (ops.as_tensor(w) for w in weights[:2])
+    b_ih, b_hh = (b if b is None else ops.as_tensor(b) for b in weights[2:])
     if input.ndim != 3:
         raise ShapeError(f"{op}: the input is (T, N, I), steps first, this one is {describe(input)}; for a single "
                          "sequence use unsqueeze(1), for batches first transpose(0, 1)")

@@ -137,9 +137,9 @@ class Elementwise:
         """See `chainrule.ceil`."""
         return ops.ceil(self)
 
-    def round(self) -> "Tensor":
+    def round(self, decimals: int = 0) -> "Tensor":
         """See `chainrule.round`."""
-        return ops.round(self)
+        return ops.round(self, decimals)
 
     def trunc(self) -> "Tensor":
         """See `chainrule.trunc`."""
@@ -185,9 +185,9 @@ class Elementwise:
         """See `chainrule.mul`."""
         return ops.mul(self, other)
 
-    def div(self, other: Any) -> "Tensor":
+    def div(self, other: Any, rounding_mode: str | None = None) -> "Tensor":
         """See `chainrule.div`."""
-        return ops.div(self, other)
+        return ops.div(self, other, rounding_mode)
 
     def pow(self, other: Any) -> "Tensor":
         """See `chainrule.pow`."""
@@ -284,6 +284,58 @@ class Elementwise:
     def nan_to_num(self, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> "Tensor":
         """See `chainrule.nan_to_num`."""
         return ops.nan_to_num(self, nan, posinf, neginf)
+
+    def positive(self) -> "Tensor":
+        """See `chainrule.positive`."""
+        return ops.positive(self)
+
+    def absolute(self) -> "Tensor":
+        """See `chainrule.absolute`."""
+        return ops.absolute(self)
+
+    def sinc(self) -> "Tensor":
+        """See `chainrule.sinc`."""
+        return ops.sinc(self)
+
+    def erfinv(self) -> "Tensor":
+        """See `chainrule.erfinv`."""
+        return ops.erfinv(self)
+
+    def signbit(self) -> "Tensor":
+        """See `chainrule.signbit`."""
+        return ops.signbit(self)
+
+    def hypot(self, other: Any) -> "Tensor":
+        """See `chainrule.hypot`."""
+        return ops.hypot(self, other)
+
+    def floor_divide(self, other: Any) -> "Tensor":
+        """See `chainrule.floor_divide`."""
+        return ops.floor_divide(self, other)
+
+    def fmax(self, other: Any) -> "Tensor":
+        """See `chainrule.fmax`."""
+        return ops.fmax(self, other)
+
+    def fmin(self, other: Any) -> "Tensor":
+        """See `chainrule.fmin`."""
+        return ops.fmin(self, other)
+
+    def clamp_min(self, min: Any) -> "Tensor":
+        """See `chainrule.clamp_min`."""
+        return ops.clamp_min(self, min)
+
+    def clamp_max(self, max: Any) -> "Tensor":
+        """See `chainrule.clamp_max`."""
+        return ops.clamp_max(self, max)
+
+    def logit(self, eps: float | None = None) -> "Tensor":
+        """See `chainrule.logit`."""
+        return ops.logit(self, eps)
+
+    def equal(self, other: Any) -> bool:
+        """See `chainrule.equal`."""
+        return bool(ops.equal(self, other))
 
     def isclose(self, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> "Tensor":
         """See `chainrule.isclose`."""

@@ -33,13 +33,13 @@ class Reductions:
         """See `chainrule.amin`."""
         return ops.amin(self, dim, keepdim, **named)
 
-    def var(self, dim: Axis = None, correction: Any = 1, keepdim: bool = False, **named: Any) -> "Tensor":
+    def var(self, dim: Axis = None, unbiased: bool | None = None, keepdim: bool = False, **named: Any) -> "Tensor":
         """See `chainrule.var`."""
-        return ops.var(self, dim, correction=correction, keepdim=keepdim, **named)
+        return ops.var(self, dim, unbiased, keepdim, **named)
 
-    def std(self, dim: Axis = None, correction: Any = 1, keepdim: bool = False, **named: Any) -> "Tensor":
+    def std(self, dim: Axis = None, unbiased: bool | None = None, keepdim: bool = False, **named: Any) -> "Tensor":
         """See `chainrule.std`."""
-        return ops.std(self, dim, correction=correction, keepdim=keepdim, **named)
+        return ops.std(self, dim, unbiased, keepdim, **named)
 
     def logsumexp(self, dim: Axis = None, keepdim: bool = False, **named: Any) -> "Tensor":
         """See `chainrule.logsumexp`."""
@@ -81,7 +81,7 @@ class Reductions:
         """See `chainrule.argmin`."""
         return ops.argmin(self, dim, keepdim, **named)
 
-    def norm(self, p: Any = 2, dim: Axis = None, keepdim: bool = False, **named: Any) -> "Tensor":
+    def norm(self, p: Any = "fro", dim: Axis = None, keepdim: bool = False, **named: Any) -> "Tensor":
         """See `chainrule.norm`."""
         return ops.norm(self, p, dim, keepdim, **named)
 
@@ -112,3 +112,27 @@ class Reductions:
     def log_softmax(self, dim: int | None = None, **named: Any) -> "Tensor":
         """See `chainrule.log_softmax`."""
         return ops.log_softmax(self, dim, **named)
+
+    def nanmean(self, dim: Axis = None, keepdim: bool = False, **named: Any) -> "Tensor":
+        """See `chainrule.nanmean`."""
+        return ops.nanmean(self, dim, keepdim, **named)
+
+    def aminmax(self, *, dim: int | None = None, keepdim: bool = False) -> Any:
+        """See `chainrule.aminmax`."""
+        return ops.aminmax(self, dim=dim, keepdim=keepdim)
+
+    def kthvalue(self, k: int, dim: int = -1, keepdim: bool = False, **named: Any) -> Any:
+        """See `chainrule.kthvalue`."""
+        return ops.kthvalue(self, k, dim, keepdim, **named)
+
+    def quantile(self, q: Any, dim: int | None = None, keepdim: bool = False, **named: Any) -> "Tensor":
+        """See `chainrule.quantile`."""
+        return ops.quantile(self, q, dim, keepdim, **named)
+
+    def cummax(self, dim: int | None = None, **named: Any) -> Any:
+        """See `chainrule.cummax`."""
+        return ops.cummax(self, dim, **named)
+
+    def cummin(self, dim: int | None = None, **named: Any) -> Any:
+        """See `chainrule.cummin`."""
+        return ops.cummin(self, dim, **named)

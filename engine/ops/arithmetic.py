@@ -14,9 +14,9 @@ from chainrule.names import ops
 from chainrule.registry import alias, public
 from chainrule.tensor import Tensor
 
-__all__ = ["add", "atan2", "div", "divide", "float_power", "floor_divide", "fmod", "hypot", "identity", "lerp", "logaddexp",
-           "logaddexp2", "mul", "multiply", "neg", "negative", "positive", "pow", "reciprocal", "remainder", "square",
-           "sub", "subtract", "true_divide"]
+__all__ = ["add", "arctan2", "atan2", "div", "divide", "float_power", "floor_divide", "fmod", "hypot", "identity",
+           "lerp", "logaddexp", "logaddexp2", "mul", "multiply", "neg", "negative", "positive", "pow", "power",
+           "reciprocal", "remainder", "square", "sub", "subtract", "true_divide", "trunc_divide"]
 
 add = Op("add", "input + other, broadcasting.", word="elementwise",
          input=lambda xp, g: g,
@@ -45,11 +45,13 @@ true_divide = alias("true_divide", divide)
 
 # ---- quotients rounded to whole numbers, and what remains
 
-trunc_divide = Op("trunc_divide", "input / other rounded toward zero; the derivative is 0. ZeroDivisionError for integers "
+trunc_divide = Op("trunc_divide",
+                  "input / other rounded toward zero; the derivative is 0. ZeroDivisionError for integers "
                   "divided by 0.", word="elementwise",
                   input=lambda xp, g: xp.zeros_like(g),
                   other=lambda xp, g: xp.zeros_like(g))
-floor_divide = Op("floor_divide", "input / other rounded down, as Python's //; the derivative is 0. ZeroDivisionError for "
+floor_divide = Op("floor_divide",
+                  "input / other rounded down, as Python's //; the derivative is 0. ZeroDivisionError for "
                   "integers divided by 0.", word="elementwise",
                   input=lambda xp, g: xp.zeros_like(g),
                   other=lambda xp, g: xp.zeros_like(g))
@@ -101,7 +103,8 @@ def _slope_of_exponent(xp: Any, g: Any, input: Any, other: Any, out: Any) -> Any
     return g * (out * xp.log(xp.where(limit, xp.ones_like(out), input)))
 
 
-power = Op("power", "input**other, broadcasting; 0**0 is 1. Negative bases to fractional powers are NaN. DtypeError for "
+power = Op("power",
+           "input**other, broadcasting; 0**0 is 1. Negative bases to fractional powers are NaN. DtypeError for "
            "integers to negative integer powers. At base 0 the derivative by the exponent is 0 where that is >= 0.",
            word="elementwise", input=_slope_of_base, other=_slope_of_exponent)
 pow = alias("pow", power)
@@ -134,7 +137,8 @@ def _per_radius(xp: Any, g: Any, x: Any, y: Any) -> Any:
     return xp.where(r == 0, xp.zeros_like(g), g) / xp.where(r == 0, xp.ones_like(r), r)
 
 
-hypot = Op("hypot", "sqrt(input² + other²) without overflow; the derivative at (0, 0) is 0.", word="elementwise", floats=True,
+hypot = Op("hypot", "sqrt(input² + other²) without overflow; the derivative at (0, 0) is 0.", word="elementwise",
+           floats=True,
            input=lambda xp, g, input, out: _ratio(xp, g, input, out),
            other=lambda xp, g, other, out: _ratio(xp, g, other, out))
 arctan2 = Op("arctan2", "The angle of the point (other, input) in (-π, π]; the derivative at the origin is 0.",

@@ -5,25 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.fused import fused, register
+from chainrule.fused import Fused, register
 
 __all__: list[str] = []  # users call chainrule.functional.scaled_dot_product_attention
 
 
-def random_bits(key: Any, shape: tuple[int, ...]) -> Any:
-    """uint32 of `shape` that depend on the key alone: whoever asks again with this key gets the same ones."""
-    return np.random.Generator(np.random.Philox(key=np.asarray(key))).integers(0, 1 << 32, shape, np.uint32)
-
-
-def kept(key: Any, shape: tuple[int, ...], dropout_p: float) -> Any:
-    """Which elements dropout leaves, each with probability 1 - dropout_p."""
-    return random_bits(key, shape) >= np.uint64(round(dropout_p * (1 << 32)))
-
-
 @register
-@fused
-def scaled_dot_product_attention(xp: Any, query: Any, key: Any, value: Any, attn_mask: Any = None,
-                                 random_key: Any = None, *, dropout_p: float = 0.0, is_causal: bool = False,
+@Fused
+def scaled_dot_product_attention(xp: Any, query: Any, key: Any, value: Any, attn_mask: Any = None, *,
+                                 dropout_p: float = 0.0, random_key: Any = None, is_causal: bool = False,
                                  scale: float = 1.0, enable_gqa: bool = False) -> Any:
     """softmax(scale * query @ key.T + mask) @ value (Vaswani et al., "Attention is all you need", 2017).
 
@@ -32,8 +22,8 @@ def scaled_dot_product_attention(xp: Any, query: Any, key: Any, value: Any, attn
     (0 * NaN is NaN in a matrix product); what a kernel does with NaN there is not defined.
 
     query (..., L, E), key (..., S, E), value (..., S, D), attn_mask broadcasting to (..., L, S), bool (True: take part)
-    or additive -> (..., L, D). random_key: what dropout's mask is drawn from, integers (2,). enable_gqa: axis -3 of the
-    query is a multiple of that of key and value, whose heads serve several query heads each (Ainslie et al. 2023).
+    or additive -> (..., L, D). random_key: of dropout's mask, see `chainrule.random`. enable_gqa: axis -3 of the query is
+    a multiple of that of key and value, whose heads serve several query heads each (Ainslie et al. 2023).
     """
     if enable_gqa:
         key, value = repeat_heads(xp, key, query.shape[-3]), repeat_heads(xp, value, query.shape[-3])
@@ -52,7 +42,7 @@ def scaled_dot_product_attention(xp: Any, query: Any, key: Any, value: Any, attn
     weights = weights / xp.where(total == 0, 1, total)
     if dropout_p:
         grown = 1 / (1 - dropout_p) if dropout_p < 1 else 0.0  # so that the mean stays as it was
-        weights = xp.where(kept(random_key, weights.shape, dropout_p), weights, 0) * grown
+        weights = xp.dropout(weights, key=random_key, p=dropout_p, scale=grown, shape=weights.shape)
     return xp.matmul(weights, value)  # (..., L, S) @ (..., S, D) -> (..., L, D)
 
 

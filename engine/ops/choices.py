@@ -25,8 +25,8 @@ _where = Op("where", word="elementwise", condition=None,
 
 @public
 def where(condition: Any, input: Any = None, other: Any = None) -> Any:
-    """input where `condition` (bools) holds, other elsewhere; all three broadcast. With `condition` alone: a tuple of the
-    indices where it holds, one tensor per axis.
+    """input where `condition` (bools) holds, other elsewhere; all three broadcast. With `condition` alone: a tuple of
+    the indices where it holds, one tensor per axis.
 
     The gradient of the side that was not chosen is 0. If that side is itself computed by a function with an infinite
     derivative there, 0 times infinity is NaN, as in torch: `where(x > 0, sqrt(x), 0)` at 0. Choose the function's
@@ -48,18 +48,23 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
     return _where(condition, input, other)
 
 
-# ---- the larger or smaller of two. At a tie both inputs receive half of the gradient; fmax and fmin give all to the first.
+# ---- the larger or smaller of two. At a tie both inputs receive half of the gradient; with fmax and fmin the first
+# receives all.
 
-maximum = Op("maximum", "The larger of both, NaN where one is NaN; a tie shares the gradient evenly.", word="elementwise",
+maximum = Op("maximum", "The larger of both, NaN where one is NaN; a tie shares the gradient evenly.",
+             word="elementwise",
              input=lambda xp, g, input, other: _share(xp, g, input == other, input < other),
              other=lambda xp, g, input, other: _share(xp, g, input == other, input > other))
-minimum = Op("minimum", "The smaller of both, NaN where one is NaN; a tie shares the gradient evenly.", word="elementwise",
+minimum = Op("minimum", "The smaller of both, NaN where one is NaN; a tie shares the gradient evenly.",
+             word="elementwise",
              input=lambda xp, g, input, other: _share(xp, g, input == other, input > other),
              other=lambda xp, g, input, other: _share(xp, g, input == other, input < other))
-fmax = Op("fmax", "The larger of both; a number wins over NaN. At a tie the first gets the gradient.", word="elementwise",
+fmax = Op("fmax", "The larger of both; a number wins over NaN. At a tie the first gets the gradient.",
+          word="elementwise",
           input=lambda xp, g, input, other: _only(xp, g, (input >= other) | xp.isnan(other)),
           other=lambda xp, g, input, other: xp.where((input >= other) | xp.isnan(other), xp.zeros_like(g), g))
-fmin = Op("fmin", "The smaller of both; a number wins over NaN. At a tie the first gets the gradient.", word="elementwise",
+fmin = Op("fmin", "The smaller of both; a number wins over NaN. At a tie the first gets the gradient.",
+          word="elementwise",
           input=lambda xp, g, input, other: _only(xp, g, (input <= other) | xp.isnan(other)),
           other=lambda xp, g, input, other: xp.where((input <= other) | xp.isnan(other), xp.zeros_like(g), g))
 

@@ -1,4 +1,4 @@
-"""Comparisons, logic on bools and bits, and tests of single values. None is recorded: the results have no derivatives."""
+"""Comparisons, logic on bools and bits, tests of single values. None is recorded: the results have no derivatives."""
 
 from typing import Any
 
@@ -46,7 +46,8 @@ bitwise_xor = _pair("bitwise_xor", "The bits set in exactly one; for bools, excl
 bitwise_not = _single("bitwise_not", "Every bit turned; for bools, not. DtypeError for floats.")
 bitwise_invert = alias("bitwise_invert", bitwise_not)
 left_shift = _pair("left_shift", "The bits of input moved up by other: input * 2**other. DtypeError for floats.")
-right_shift = _pair("right_shift", "The bits of input moved down by other: floor(input / 2**other). DtypeError for floats.")
+right_shift = _pair("right_shift",
+                    "The bits of input moved down by other: floor(input / 2**other). DtypeError for floats.")
 bitwise_left_shift = alias("bitwise_left_shift", left_shift)
 bitwise_right_shift = alias("bitwise_right_shift", right_shift)
 
@@ -62,7 +63,9 @@ _isclose = Op("isclose", word="elementwise", input=None, other=None)
 
 @public
 def equal(input: Any, other: Any) -> bool:
-    """Whether two tensors have the same shape and equal elements: one Python bool, as in torch. Elementwise: `eq`, `==`.
+    """Whether two tensors have the same shape and equal elements: one Python bool, as in torch.
+
+    Elementwise: `eq`, `==`.
 
     >>> import chainrule as cr
     >>> cr.equal(cr.tensor([1, 2]), cr.tensor([1, 2])), cr.eq(cr.tensor([1, 2]), cr.tensor([1, 3]))

@@ -12,7 +12,8 @@ from chainrule.names import autograd, ops
 from chainrule.registry import public
 from chainrule.tensor import Device, Tensor
 
-__all__ = ["arange", "as_tensor", "astype", "empty", "empty_like", "eye", "from_dlpack", "from_numpy", "full", "full_like",
+__all__ = ["arange", "as_tensor", "astype", "empty", "empty_like", "eye", "from_dlpack", "from_numpy", "full",
+           "full_like",
            "linspace", "logspace", "one_hot", "ones", "ones_like", "tensor", "to", "zeros", "zeros_like"]
 
 # ---- what the functions share
@@ -21,7 +22,8 @@ __all__ = ["arange", "as_tensor", "astype", "empty", "empty_like", "eye", "from_
 def check_device(name: str, device: Any) -> None:
     """RuntimeError for a device that this version does not have."""
     if device is not None and Device(device).type != "cpu":
-        raise RuntimeError(f"{name}(device={str(device)!r}): there is no cuda backend in this version; tensors are on the CPU")
+        raise RuntimeError(f"{name}(device={str(device)!r}): there is no cuda backend in this version; tensors are on "
+                           "the CPU")
 
 
 def made(name: str, array: Any, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -38,16 +40,10 @@ def float_dtype(name: str, dtype: Any) -> dtypes.DType:
     return found
 
 
-def sizes_of(name: str, size: Any, keyword: Any = None) -> tuple[int, ...]:
-    """A shape given as separate numbers, as one sequence, or by keyword. ShapeError for negative sizes."""
-    if keyword is not None:
-        if size:
-            raise TypeError(f"{name}: the shape was given twice, as {size} and as {keyword}")
-        size = (keyword,)
-    if len(size) == 1 and not hasattr(size[0], "__index__"):
+def sizes_of(name: str, size: Any) -> tuple[int, ...]:
+    """A shape given as separate numbers or as one sequence. ShapeError for negative sizes."""
+    if len(size) == 1 and (getattr(size[0], "ndim", 0) or not hasattr(size[0], "__index__")):
         size = tuple(size[0])
-    elif len(size) == 1 and isinstance(size[0], Tensor) and size[0].ndim:
-        size = tuple(size[0].tolist())
     found = tuple(n.__index__() for n in size)
     if any(n < 0 for n in found):
         raise ShapeError(f"{name}: sizes cannot be negative, got {found}")
@@ -122,8 +118,7 @@ def _has_numpy(data: Any) -> bool:
         if not data:
             return False
         data = data[0]
-    return isinstance(data, np.ndarray | np.generic) and not isinstance(data, float) or hasattr(data, "__array__") and not (
-        isinstance(data, float))
+    return hasattr(data, "__array__") and not isinstance(data, float)
 
 
 @public
@@ -137,7 +132,8 @@ def from_numpy(ndarray: Any) -> Tensor:
     tensor([5., 0.], dtype=float64)
     """
     if not isinstance(ndarray, np.ndarray):
-        raise DtypeError(f"from_numpy: takes a NumPy array, got {type(ndarray).__name__}; tensor() takes lists and numbers")
+        raise DtypeError(f"from_numpy: takes a NumPy array, got {type(ndarray).__name__}; tensor() takes lists and "
+                         "numbers")
     if ndarray.dtype.kind not in "biufc":
         raise DtypeError(f"from_numpy({describe(ndarray)}): elements must be numbers or bools")
     return Tensor(ndarray)
@@ -158,7 +154,8 @@ def from_dlpack(ext_tensor: Any) -> Tensor:
         ext_tensor.__dlpack__()  # refuses a recorded one
         return ext_tensor.detach()
     if not hasattr(ext_tensor, "__dlpack__"):
-        raise DtypeError(f"from_dlpack: {type(ext_tensor).__name__} objects have no __dlpack__ method; pass an array of another "
+        raise DtypeError(f"from_dlpack: {type(ext_tensor).__name__} objects have no __dlpack__ method; pass an array "
+                         "of another "
                          "library")
     try:
         array = np.from_dlpack(ext_tensor)
@@ -166,7 +163,8 @@ def from_dlpack(ext_tensor: Any) -> Tensor:
         kind, number = ext_tensor.__dlpack_device__()
         if kind != 1:
             raise RuntimeError(f"from_dlpack: the memory is on device {int(kind)}:{number}, not on the CPU") from error
-        raise DtypeError(f"from_dlpack({describe(ext_tensor)}): {error}; convert it first, for example to float32") from error
+        raise DtypeError(f"from_dlpack({describe(ext_tensor)}): {error}; convert it first, for example to "
+                         "float32") from error
     return Tensor(array)
 
 
@@ -226,7 +224,15 @@ def _constant(name: str, size: Any, value: Any, dtype: Any, device: Any, require
 
 
 @public
-def zeros_like(input: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, *, shape: Any = None) -> Tensor:
+def detach(input: Any) -> Tensor:
+    """The same memory without the history: see `Tensor.detach`."""
+    found: Tensor = as_tensor(input).detach()
+    return found
+
+
+@public
+def zeros_like(input: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, *,
+               shape: Any = None) -> Tensor:
     """Zeros with the shape and dtype of `input` (or those given).
 
     >>> import chainrule as cr
@@ -237,7 +243,8 @@ def zeros_like(input: Any, dtype: Any = None, device: Any = None, requires_grad:
 
 
 @public
-def ones_like(input: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, *, shape: Any = None) -> Tensor:
+def ones_like(input: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, *,
+              shape: Any = None) -> Tensor:
     """Ones with the shape and dtype of `input` (or those given).
 
     >>> import chainrule as cr
@@ -248,7 +255,8 @@ def ones_like(input: Any, dtype: Any = None, device: Any = None, requires_grad: 
 
 
 @public
-def empty_like(input: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, *, shape: Any = None) -> Tensor:
+def empty_like(input: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, *,
+               shape: Any = None) -> Tensor:
     """A tensor to be filled, holding zeros, with the shape and dtype of `input` (or those given).
 
     >>> import chainrule as cr
@@ -284,7 +292,8 @@ def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, dev
            requires_grad: bool = False) -> Tensor:
     """start, start + step, … below `end`; `arange(end)` starts at 0. There are ceil((end - start) / step) of them.
 
-    int64 where all three are integers, else the default dtype. Raises ValueError where the steps lead away from the end.
+    int64 where all three are integers, else the default dtype. Raises ValueError where the steps lead away from the
+    end.
 
     >>> import chainrule as cr
     >>> cr.arange(3), cr.arange(1.0, 2.0, 0.5)
@@ -303,7 +312,8 @@ def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, dev
 
 
 @public
-def linspace(start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def linspace(start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any = None,
+             requires_grad: bool = False) -> Tensor:
     """`steps` numbers from `start` to `end`, both included, evenly spaced; of the default dtype unless given.
 
     Raises ShapeError for a negative number of steps.
@@ -352,8 +362,8 @@ def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, 
 def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:
     """For each class index a row with 1 at the index and 0 elsewhere: integers (...) -> int64 (..., num_classes).
 
-    With num_classes=-1 there are as many as the largest index needs. Raises DtypeError for other dtypes, IndexError for an
-    index that is negative or not below num_classes, ShapeError where an empty tensor leaves num_classes open.
+    With num_classes=-1 there are as many as the largest index needs. Raises DtypeError for other dtypes, IndexError for
+    an index that is negative or not below num_classes, ShapeError where an empty tensor leaves num_classes open.
 
     >>> import chainrule as cr
     >>> cr.one_hot(cr.tensor([2, 0]))

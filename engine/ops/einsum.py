@@ -11,7 +11,8 @@ from chainrule.tensor import Tensor
 
 __all__ = ["einsum"]
 
-# An axis's label: a letter, or (in the other calling form) a number, or a place in the ellipsis, counted from the right.
+# An axis's label: a letter, or (in the other calling form) a number, or a place in the ellipsis, counted from the
+# right.
 Label = Any
 
 
@@ -44,7 +45,8 @@ def _letters(term: str, equation: str) -> list[Any]:
     for part, after in ((head, dots), (tail, "")):
         for c in part:
             if not (c.isascii() and c.isalpha()):
-                raise ShapeError(f"einsum({equation!r}): {c!r} in the term {term!r} is not an index; use letters, '...', ',' and '->'")
+                raise ShapeError(f"einsum({equation!r}): {c!r} in the term {term!r} is not an index; use letters, "
+                                 "'...', ',' and '->'")
             labels.append(c)
         if after:
             labels.append(Ellipsis)
@@ -63,7 +65,8 @@ def _parse(equation: Any, operands: tuple[Any, ...]) -> tuple[str, list[list[Any
     lists = given[1::2] + ((given[-1],) if len(given) % 2 else ())
     for listed in lists:
         if not isinstance(listed, Sequence) or not all(n is Ellipsis or isinstance(n, int) for n in listed):
-            raise DtypeError("einsum: pass an equation such as 'ij,jk->ik' and its operands, or each operand followed by the "
+            raise DtypeError("einsum: pass an equation such as 'ij,jk->ik' and its operands, or each operand followed "
+                             "by the "
                              f"list of its axes' indices (integers or ...); got {listed!r:.60} for a list")
     text = ", ".join(map(str, lists))
     arrays = [ops.as_tensor(x) for x in (given[:-1] if len(given) % 2 else given)[0::2]]
@@ -71,10 +74,11 @@ def _parse(equation: Any, operands: tuple[Any, ...]) -> tuple[str, list[list[Any
 
 
 def _spell_out(text: str, term: list[Any], rank: int, which: str) -> list[Label]:
-    """The labels with `...` replaced by one for each axis it stands for. ShapeError where the number of axes differs."""
+    """The labels with `...` replaced by one for each axis it stands for. ShapeError where their number differs."""
     if Ellipsis not in term:
         if len(term) != rank:
-            raise ShapeError(f"einsum({text!r}): {which} has {rank} axes, its term names {len(term)}; '...' stands for the rest")
+            raise ShapeError(f"einsum({text!r}): {which} has {rank} axes, its term names {len(term)}; '...' stands "
+                             "for the rest")
         return term
     count, at = rank - len(term) + 1, term.index(Ellipsis)
     if count < 0 or term.count(Ellipsis) > 1:
@@ -90,7 +94,8 @@ def _sizes(text: str, terms: list[list[Label]], operands: list[Tensor]) -> dict[
         within: dict[Label, int] = {}
         for label, n in zip(term, x.shape, strict=True):
             if within.setdefault(label, n) != n:
-                raise ShapeError(f"einsum({text!r}): {_name(label)} is repeated in operand {i} with sizes {within[label]} and "
+                raise ShapeError(f"einsum({text!r}): {_name(label)} is repeated in operand {i} with sizes "
+                                 f"{within[label]} and "
                                  f"{n}; a diagonal needs equal sizes (its shape is {x.shape})")
             if sizes.get(label, 1) == 1:
                 sizes[label], seen[label] = n, i
@@ -169,8 +174,8 @@ def einsum(equation: Any, *operands: Any) -> Tensor:
 
     `einsum("ij,jk->ik", a, b)` is the matrix product out[i, k] = Σ_j a[i, j] b[j, k]. An index repeated within a term
     takes the diagonal; `...` stands for any number of axes, which broadcast. Without `->` the output has the ellipsis's
-    axes, then the indices that occur once, in alphabetical order. Instead of an equation each operand may be followed by
-    its indices as integers: `einsum(a, [0, 1], b, [1, 2], [0, 2])`.
+    axes, then the indices that occur once, in alphabetical order. Instead of an equation each operand may be followed
+    by its indices as integers: `einsum(a, [0, 1], b, [1, 2], [0, 2])`.
     Operands are contracted two at a time, the cheapest pair first, each as one (batched) matrix product.
     Raises ShapeError, naming the index and the sizes, where an index has two sizes.
 
@@ -181,7 +186,8 @@ def einsum(equation: Any, *operands: Any) -> Tensor:
     """
     text, raw_terms, raw_output, arrays = _parse(equation, operands)
     if len(raw_terms) != len(arrays) or not arrays:
-        raise ShapeError(f"einsum({text!r}): the equation has {len(raw_terms)} terms but there are {len(arrays)} operands")
+        raise ShapeError(f"einsum({text!r}): the equation has {len(raw_terms)} terms but there are {len(arrays)} "
+                         "operands")
     terms = [_spell_out(text, t, x.ndim, f"operand {i} of shape {x.shape}")
              for i, (t, x) in enumerate(zip(raw_terms, arrays, strict=True))]
     sizes = _sizes(text, terms, arrays)

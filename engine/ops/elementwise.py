@@ -13,8 +13,8 @@ from chainrule.registry import alias, public
 from chainrule.tensor import Tensor
 
 __all__ = ["abs", "absolute", "acos", "acosh", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctanh", "asin",
-           "asinh", "atan", "atanh", "cbrt", "ceil", "cos", "cosh", "erf", "erfc", "erfinv", "exp", "exp2", "expm1", "fix",
-           "floor", "frac", "log", "log10", "log1p", "log2", "logit", "nan_to_num", "round", "rsqrt", "sigmoid",
+           "asinh", "atan", "atanh", "cbrt", "ceil", "cos", "cosh", "erf", "erfc", "erfinv", "exp", "exp2", "expm1",
+           "fix", "floor", "frac", "log", "log10", "log1p", "log2", "logit", "nan_to_num", "round", "rsqrt", "sigmoid",
            "sign", "sin", "sinc", "sinh", "sqrt", "tan", "tanh", "trunc"]
 
 # ---- exponentials, logarithms, roots
@@ -43,10 +43,10 @@ cbrt = Op("cbrt", "The cube root, negative for negative numbers; the derivative 
 sin = Op("sin", "The sine.", word="elementwise", floats=True, input=lambda xp, g, input: g * xp.cos(input))
 cos = Op("cos", "The cosine.", word="elementwise", floats=True, input=lambda xp, g, input: -g * xp.sin(input))
 tan = Op("tan", "The tangent.", word="elementwise", floats=True, input=lambda xp, g, out: g * (1 + out * out))
-arcsin = Op("arcsin", "The angle in [-π/2, π/2] whose sine is input; NaN outside [-1, 1].", word="elementwise", floats=True,
-            input=lambda xp, g, input: g / xp.sqrt((1 - input) * (1 + input)))
-arccos = Op("arccos", "The angle in [0, π] whose cosine is input; NaN outside [-1, 1].", word="elementwise", floats=True,
-            input=lambda xp, g, input: -g / xp.sqrt((1 - input) * (1 + input)))
+arcsin = Op("arcsin", "The angle in [-π/2, π/2] whose sine is input; NaN outside [-1, 1].", word="elementwise",
+            floats=True, input=lambda xp, g, input: g / xp.sqrt((1 - input) * (1 + input)))
+arccos = Op("arccos", "The angle in [0, π] whose cosine is input; NaN outside [-1, 1].", word="elementwise",
+            floats=True, input=lambda xp, g, input: -g / xp.sqrt((1 - input) * (1 + input)))
 arctan = Op("arctan", "The angle in (-π/2, π/2) whose tangent is input.", word="elementwise", floats=True,
             input=lambda xp, g, input: g / (1 + input * input))
 
@@ -59,8 +59,10 @@ def _slope_of_sinc(xp: Any, g: Any, input: Any, out: Any) -> Any:
 
 sinc = Op("sinc", "sin(π input) / (π input), and 1 at 0.", word="elementwise", floats=True, input=_slope_of_sinc)
 
-sinh = Op("sinh", "The hyperbolic sine.", word="elementwise", floats=True, input=lambda xp, g, input: g * xp.cosh(input))
-cosh = Op("cosh", "The hyperbolic cosine.", word="elementwise", floats=True, input=lambda xp, g, input: g * xp.sinh(input))
+sinh = Op("sinh", "The hyperbolic sine.", word="elementwise", floats=True,
+          input=lambda xp, g, input: g * xp.cosh(input))
+cosh = Op("cosh", "The hyperbolic cosine.", word="elementwise", floats=True,
+          input=lambda xp, g, input: g * xp.sinh(input))
 tanh = Op("tanh", "The hyperbolic tangent.", word="elementwise", floats=True,
           input=lambda xp, g, out: g * (1 - out * out))
 arcsinh = Op("arcsinh", "The inverse of sinh.", word="elementwise", floats=True,
@@ -88,8 +90,8 @@ erfinv = Op("erfinv", "The inverse of erf: ±inf at ±1, NaN outside.", word="el
 
 @public
 def logit(input: Any, eps: float | None = None) -> Tensor:
-    """log(input / (1 - input)), the inverse of sigmoid. `eps` clamps the input to [eps, 1 - eps] first, beyond which the
-    derivative is 0; without it, values outside [0, 1] give NaN.
+    """log(input / (1 - input)), the inverse of sigmoid. `eps` clamps the input to [eps, 1 - eps] first, beyond which
+    the derivative is 0; without it, values outside [0, 1] give NaN.
 
     >>> import chainrule as cr
     >>> cr.logit(cr.tensor([0.5, 0.75]))
@@ -128,7 +130,7 @@ def round(input: Any, decimals: int = 0) -> Tensor:
 
 @public
 def nan_to_num(input: Any, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
-    """input with NaN replaced by `nan` and infinities by `posinf` and `neginf` (None: the dtype's largest and smallest).
+    """input with NaN replaced by `nan`, infinities by `posinf` and `neginf` (None: the dtype's largest and smallest).
 
     The derivative is 0 where a value was replaced.
 

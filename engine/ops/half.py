@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["narrow", "widen"]
+__all__: list[str] = []
 
 
 def widen(xp: Any, x: Any) -> Any:

@@ -38,7 +38,8 @@ def _cofactor_adjoint(xp: Any, g: Any, input: Any, out: Any) -> Any:
     return xp.sum(g * out, axis=(-2, -1), keepdims=True) * w - xp.matmul(xp.matmul(w, g.mT), out)
 
 
-_cofactor = Op("cofactor", "The matrix of cofactors, the derivative of the determinant.", floats=True, input=_cofactor_adjoint)
+_cofactor = Op("cofactor", "The matrix of cofactors, the derivative of the determinant.", floats=True,
+               input=_cofactor_adjoint)
 _logabsdet = Op("logabsdet", "log |det| of each matrix.", floats=True,
                 input=lambda xp, g, input: xp.reshape(g, (*g.shape, 1, 1)) * xp.inv(input).mT)
 _signdet = Op("signdet", "The sign of each determinant.", floats=True, input=None)
@@ -67,7 +68,8 @@ def square(name: str, input: Any) -> Tensor:
 # ---- inverses and equations
 
 def inv(A: Any) -> Tensor:
-    """The inverse of each matrix (..., n, n). Raises LinAlgError where a matrix is singular, ShapeError where not square.
+    """The inverse of each matrix (..., n, n). Raises LinAlgError where a matrix is singular, ShapeError where not
+    square.
 
     Where you would multiply by it, `solve` is more accurate.
 
@@ -104,10 +106,12 @@ def solve(A: Any, B: Any, *, left: bool = True) -> Tensor:
     vector = B.ndim == 1 or (B.ndim == A.ndim - 1 and B.shape == A.shape[:-1])
     columns = ops.reshape(B, (*B.shape, 1)) if vector else B
     if vector and not left:
-        raise ShapeError(f"linalg.solve({describe(A)}, {describe(B)}, left=False): B must hold matrices; pass A.mT instead")
+        raise ShapeError(f"linalg.solve({describe(A)}, {describe(B)}, left=False): B must hold matrices; pass A.mT "
+                         "instead")
     rows = columns.shape[-2 if left else -1] if columns.ndim > 1 else None
     if rows != A.shape[-1]:
-        raise ShapeError(f"linalg.solve({describe(A)}, {describe(B)}, left={left}): B has {rows} {'rows' if left else 'columns'}, "
+        raise ShapeError(f"linalg.solve({describe(A)}, {describe(B)}, left={left}): B has {rows} "
+                         f"{'rows' if left else 'columns'}, "
                          f"the matrices of A have size {A.shape[-1]}; they must be equal")
     out = _solve(A, columns) if left else _solve(A.mT, columns.mT).mT
     if not vector:
@@ -128,7 +132,8 @@ def solve_triangular(A: Any, B: Any, *, upper: bool, left: bool = True, unitrian
     """
     A = square("linalg.solve_triangular", A)
     if ops.as_tensor(B).ndim < 2:
-        raise ShapeError(f"linalg.solve_triangular({describe(A)}, {describe(ops.as_tensor(B))}): B must hold matrices (..., n, k)")
+        raise ShapeError(f"linalg.solve_triangular({describe(A)}, {describe(ops.as_tensor(B))}): B must hold matrices "
+                         "(..., n, k)")
     k = 1 if unitriangular else 0
     part = ops.triu(A, k) if upper else ops.tril(A, -k)
     if unitriangular:
@@ -175,8 +180,10 @@ def multi_dot(tensors: Any) -> Tensor:
     tensor([12., 12.])
     """
     parts = [ops.as_tensor(t) for t in tensors]
-    if len(parts) < 2 or any(t.ndim != 2 and not (t.ndim == 1 and i in (0, len(parts) - 1)) for i, t in enumerate(parts)):
-        raise ShapeError(f"linalg.multi_dot([{', '.join(map(describe, parts))}]): takes two or more matrices; only the first and "
+    if len(parts) < 2 or any(t.ndim != 2 and not (t.ndim == 1 and i in (0, len(parts) - 1)) for i,
+                             t in enumerate(parts)):
+        raise ShapeError(f"linalg.multi_dot([{', '.join(map(describe, parts))}]): takes two or more matrices; only "
+                         "the first and "
                          "the last may be vectors")
     # matrix i has sizes[i] rows and sizes[i + 1] columns
     sizes = [1 if parts[0].ndim == 1 else parts[0].shape[0], *[t.shape[0] for t in parts[1:]],
@@ -213,8 +220,8 @@ def vecdot(x: Any, y: Any, *, dim: int = -1) -> Tensor:
 def det(input: Any) -> Tensor:
     """The determinant of each matrix (..., n, n) -> (...). Raises ShapeError where not square.
 
-    Its derivative, the matrix of cofactors, is exact for singular matrices too (by singular values, where torch divides by
-    perturbed pivots); the second derivative needs invertible ones and raises LinAlgError for others.
+    Its derivative, the matrix of cofactors, is exact for singular matrices too (by singular values, where torch divides
+    by perturbed pivots); the second derivative needs invertible ones and raises LinAlgError for others.
 
     >>> import chainrule as cr
     >>> cr.det(cr.tensor([[1.0, 2.0], [3.0, 5.0]])).round()
@@ -278,25 +285,28 @@ def _floating(name: str, x: Any, dtype: Any) -> Tensor:
     return found
 
 
-def vector_norm(x: Any, ord: float = 2, dim: Any = None, keepdim: bool = False, *, axis: Any = None, keepdims: bool = False,
+def vector_norm(x: Any, ord: float = 2, dim: Any = None, keepdim: bool = False, *, axis: Any = None,
+                keepdims: bool = False,
                 dtype: Any = None) -> Tensor:
     """(Σ |x|^ord)^(1/ord) over the axes `dim` (also `axis`), or over all.
 
-    ord inf takes the largest |x|, -inf the smallest, 0 counts what is not 0. Where the norm is 0 the gradient is 0. Raises
-    IndexError for an axis that is not there, DtypeError for integers, ShapeError for ord < 0 or inf of no elements.
+    ord inf takes the largest |x|, -inf the smallest, 0 counts what is not 0. Where the norm is 0 the gradient is 0.
+    Raises IndexError for an axis that is not there, DtypeError for integers, ShapeError for ord < 0 or inf of no
+    elements.
 
     >>> import chainrule as cr
     >>> cr.linalg.vector_norm(cr.tensor([3.0, -4.0])), cr.linalg.vector_norm(cr.tensor([3.0, -4.0]), ord=float("inf"))
     (tensor(5.), tensor(4.))
     """
-    found: Tensor = ops.vector_norm(_floating("linalg.vector_norm", x, dtype), ord, dim, keepdim, axis=axis, keepdims=keepdims)
+    found: Tensor = ops.vector_norm(_floating("linalg.vector_norm", x, dtype), ord, dim, keepdim, axis=axis,
+                                    keepdims=keepdims)
     return found
 
 
 def matrix_norm(A: Any, ord: Any = "fro", dim: tuple[int, int] = (-2, -1), keepdim: bool = False, *,
                 dtype: Any = None) -> Tensor:
-    """A norm of each matrix: ord "fro" sqrt(Σ A²), 1 the largest column sum of |A|, inf the largest row sum; -1 and -inf
-    the smallest.
+    """A norm of each matrix: ord "fro" sqrt(Σ A²), 1 the largest column sum of |A|, inf the largest row sum; -1 and
+    -inf the smallest.
 
     `dim` says which two axes are rows and columns. Raises ShapeError without two axes, ValueError for another order.
 
@@ -312,12 +322,14 @@ def matrix_norm(A: Any, ord: Any = "fro", dim: tuple[int, int] = (-2, -1), keepd
     if ord == "fro":
         return vector_norm(A, 2, (row, column), keepdim)
     if ord not in (1, -1, inf, -inf):
-        raise ValueError(f"linalg.matrix_norm: ord={ord!r} is not among 'fro', 1, -1, inf, -inf (those by singular values are "
+        raise ValueError(f"linalg.matrix_norm: ord={ord!r} is not among 'fro', 1, -1, inf, -inf (those by singular "
+                         "values are "
                          "not offered)")
     summed, largest = (row, column) if ord in (1, -1) else (column, row)
     sums = ops.sum(ops.abs(A), summed, True)
     out = ops.amax(sums, (largest,), True) if ord > 0 else ops.amin(sums, (largest,), True)
-    found: Tensor = out if keepdim else ops.reshape(out, tuple(n for i, n in enumerate(A.shape) if i not in (row, column)))
+    kept = tuple(n for i, n in enumerate(A.shape) if i not in (row, column))
+    found: Tensor = out if keepdim else ops.reshape(out, kept)
     return found
 
 

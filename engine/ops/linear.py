@@ -4,12 +4,12 @@ from typing import Any
 
 from chainrule.fused import fused, register
 
-__all__ = ["linear"]
+__all__: list[str] = []
 
 
 @register
 @fused
-def linear(xp: Any, input: Any, weight: Any, bias: Any) -> Any:
-    """input (..., in) @ weight (out, in).mT + bias (out,) or None -> (..., out)."""
-    out = xp.matmul(input, weight.mT)
+def linear(xp: Any, x: Any, weight: Any, bias: Any) -> Any:
+    """x (..., in) @ weight (out, in).mT + bias (out,) or None -> (..., out)."""
+    out = xp.matmul(x, weight.mT)
     return out if bias is None else out + bias

@@ -9,7 +9,8 @@ from chainrule.names import ops
 from chainrule.registry import public
 from chainrule.tensor import Tensor
 
-__all__ = ["addmm", "addmv", "baddbmm", "bmm", "dot", "inner", "kron", "matmul", "mm", "mv", "outer", "tensordot", "trace"]
+__all__ = ["addmm", "addmv", "baddbmm", "bmm", "dot", "inner", "kron", "matmul", "mm", "mv", "outer", "tensordot",
+           "trace"]
 
 # (..., M, K) @ (..., K, N) -> (..., M, N); leading axes broadcast, so the walk sums the gradients back over them
 _matmul = Op("matmul", word="bilinear", broadcasts=True,
@@ -23,13 +24,14 @@ def _misfit(name: str, input: Tensor, other: Tensor) -> ShapeError:
     inner = b[-2] if len(b) > 1 else b[-1]
     if a[-1] != inner:
         which = "second to last" if len(b) > 1 else "only"
-        advice = f"the last axis of the first has size {a[-1]}, the {which} axis of the second {inner}; they must be equal"
+        advice = f"the last axis of the first has size {a[-1]}, the {which} axis of the other {inner}; make them equal"
         if len(b) > 1 and a[-1] == b[-1]:
             advice += " (transpose the second, other.mT?)"
         elif len(a) > 1 and a[-2] == inner:
             advice += " (transpose the first, input.mT?)"
     else:
-        advice = (f"the leading axes {a[:-2]} and {b[:-2]} do not broadcast: sizes must be equal or 1; insert an axis with "
+        advice = (f"the leading axes {a[:-2]} and {b[:-2]} do not broadcast: sizes must be equal or 1; insert an axis "
+                  "with "
                   "unsqueeze or reshape one of them")
     return ShapeError(f"{name}({describe(input)}, {describe(other)}): {advice}")
 
@@ -67,7 +69,8 @@ def _of_ranks(name: str, input: Any, other: Any, ranks: tuple[int, int]) -> tupl
     """Both as tensors; ShapeError unless they have the number of axes that `name` wants, and inner sizes that fit."""
     input, other = ops.as_tensor(input), ops.as_tensor(other)
     if (input.ndim, other.ndim) != ranks:
-        raise ShapeError(f"{name}({describe(input)}, {describe(other)}): takes a {ranks[0]}-D and a {ranks[1]}-D tensor; "
+        raise ShapeError(f"{name}({describe(input)}, {describe(other)}): takes a {ranks[0]}-D and a {ranks[1]}-D "
+                         "tensor; "
                          "matmul takes all forms")
     if input.shape[-1] != other.shape[-2 if ranks[1] > 1 else -1]:
         raise _misfit(name, input, other)
@@ -88,7 +91,8 @@ def mm(input: Any, mat2: Any) -> Tensor:
 
 @public
 def bmm(input: Any, mat2: Any) -> Tensor:
-    """The products of two batches of matrices, (B, M, K) by (B, K, N); no broadcasting. Raises ShapeError for anything else.
+    """The products of two batches of matrices, (B, M, K) by (B, K, N); no broadcasting. Raises ShapeError for anything
+    else.
 
     >>> import chainrule as cr
     >>> cr.bmm(cr.ones(5, 2, 3), cr.ones(5, 3, 4)).shape
@@ -96,7 +100,8 @@ def bmm(input: Any, mat2: Any) -> Tensor:
     """
     input, mat2 = _of_ranks("bmm", input, mat2, (3, 3))
     if input.shape[0] != mat2.shape[0]:
-        raise ShapeError(f"bmm({describe(input)}, {describe(mat2)}): the batches have {input.shape[0]} and {mat2.shape[0]} "
+        raise ShapeError(f"bmm({describe(input)}, {describe(mat2)}): the batches have {input.shape[0]} and "
+                         f"{mat2.shape[0]} "
                          "matrices; matmul broadcasts a single one")
     return matmul(input, mat2)
 
@@ -134,7 +139,8 @@ def outer(input: Any, vec2: Any) -> Tensor:
     """
     input, vec2 = ops.as_tensor(input), ops.as_tensor(vec2)
     if (input.ndim, vec2.ndim) != (1, 1):
-        raise ShapeError(f"outer({describe(input)}, {describe(vec2)}): takes two vectors; flatten others with reshape(-1)")
+        raise ShapeError(f"outer({describe(input)}, {describe(vec2)}): takes two vectors; flatten others with "
+                         "reshape(-1)")
     found: Tensor = ops.reshape(input, (input.shape[0], 1)) * vec2
     return found
 
@@ -160,8 +166,9 @@ def inner(input: Any, other: Any) -> Tensor:
 def tensordot(a: Any, b: Any, dims: Any = 2, *, axes: Any = None) -> Tensor:
     """The sum of products over pairs of axes; the result has a's other axes, then b's.
 
-    `dims` (also `axes`): a number n for the last n axes of a with the first n of b, or a pair of lists, the axes of a and
-    those of b in the same order. Raises ShapeError where paired axes differ in size, IndexError for one that is not there.
+    `dims` (also `axes`): a number n for the last n axes of a with the first n of b, or a pair of lists, the axes of a
+    and those of b in the same order. Raises ShapeError where paired axes differ in size, IndexError for one that is not
+    there.
 
     >>> import chainrule as cr
     >>> cr.tensordot(cr.ones(2, 3, 4), cr.ones(4, 3, 5), dims=([1, 2], [1, 0])).shape
@@ -183,7 +190,8 @@ def tensordot(a: Any, b: Any, dims: Any = 2, *, axes: Any = None) -> Tensor:
         raise ShapeError(f"tensordot: axes {first} and {second} do not pair up, each axis at most once")
     for i, j in zip(first, second, strict=True):
         if a.shape[i] != b.shape[j]:
-            raise ShapeError(f"tensordot({describe(a)}, {describe(b)}): axis {i} of the first has size {a.shape[i]}, axis {j} "
+            raise ShapeError(f"tensordot({describe(a)}, {describe(b)}): axis {i} of the first has size {a.shape[i]}, "
+                             f"axis {j} "
                              f"of the second {b.shape[j]}; paired axes must be equal")
     left = [i for i in range(a.ndim) if i not in first]
     right = [j for j in range(b.ndim) if j not in second]
@@ -219,8 +227,9 @@ def kron(input: Any, other: Any) -> Tensor:
     input, other = ops.as_tensor(input), ops.as_tensor(other)
     rank = max(input.ndim, other.ndim)
     a, b = (1,) * (rank - input.ndim) + input.shape, (1,) * (rank - other.ndim) + other.shape
-    spread = ops.reshape(input, tuple(n for m in a for n in (m, 1))) * ops.reshape(other, tuple(n for m in b for n in (1, m)))
-    found: Tensor = ops.reshape(spread, tuple(m * n for m, n in zip(a, b, strict=True)))
+    left = ops.reshape(input, tuple(n for m in a for n in (m, 1)))
+    right = ops.reshape(other, tuple(n for m in b for n in (1, m)))
+    found: Tensor = ops.reshape(left * right, tuple(m * n for m, n in zip(a, b, strict=True)))
     return found
 
 
@@ -234,7 +243,8 @@ def trace(input: Any) -> Tensor:
     """
     input = ops.as_tensor(input)
     if input.ndim != 2:
-        raise ShapeError(f"trace({describe(input)}): takes a matrix; for a batch take input.diagonal(0, -2, -1).sum(-1)")
+        raise ShapeError(f"trace({describe(input)}): takes a matrix; for a batch take input.diagonal(0, -2, "
+                         "-1).sum(-1)")
     found: Tensor = ops.sum(ops.diagonal(input, 0, 0, 1))
     return found
 
@@ -249,7 +259,8 @@ def _plus(input: Any, product: Tensor, beta: Any, alpha: Any) -> Tensor:
         input = ops.as_tensor(input) * beta
     total: Tensor = ops.add(input, product)
     if total.shape != product.shape:
-        raise ShapeError(f"addmm: the input has shape {ops.as_tensor(input).shape}, which does not broadcast to the product's "
+        raise ShapeError(f"addmm: the input has shape {ops.as_tensor(input).shape}, which does not broadcast to the "
+                         "product's "
                          f"shape {product.shape}")
     return total
 

@@ -74,7 +74,8 @@ def randint(low: int, high: Any = None, size: Any = None, *, generator: Generato
     if low >= high:
         raise ValueError(f"randint({low}, {high}): there is no integer of at least {low} below {high}")
     array = namespace().random_integers(key_of(generator), sizes_of("randint", (size,)), low, high)
-    return made("randint", array.astype(dtypes.int64 if dtype is None else dtypes.as_dtype(dtype)), device, requires_grad)
+    return made("randint", array.astype(dtypes.int64 if dtype is None else dtypes.as_dtype(dtype)), device,
+                requires_grad)
 
 
 def _like(draw: Any, input: Any, dtype: Any, options: dict[str, Any]) -> Tensor:
@@ -175,7 +176,8 @@ def bernoulli(input: Any, p: float | None = None, *, generator: Generator | None
 
 
 @public
-def multinomial(input: Any, num_samples: int, replacement: bool = False, *, generator: Generator | None = None) -> Tensor:
+def multinomial(input: Any, num_samples: int, replacement: bool = False, *,
+                generator: Generator | None = None) -> Tensor:
     """Indices of categories, drawn with probabilities proportional to the weights (K) or, row by row, (B, K).
 
     -> int64 (num_samples) or (B, num_samples). Without `replacement` each category is drawn at most once. Raises
@@ -187,11 +189,13 @@ def multinomial(input: Any, num_samples: int, replacement: bool = False, *, gene
     """
     data = ops.as_tensor(input)._data
     if data.ndim not in (1, 2) or data.dtype.kind != "f" or num_samples < 1:
-        raise ShapeError(f"multinomial({describe(data)}, num_samples={num_samples}): takes float weights (K) or (B, K) and at "
+        raise ShapeError(f"multinomial({describe(data)}, num_samples={num_samples}): takes float weights (K) or (B, "
+                         "K) and at "
                          "least one sample")
     weights = np.atleast_2d(data).astype(np.float64)
     if not np.isfinite(weights).all() or (weights < 0).any() or (weights.sum(1) <= 0).any():
-        raise ValueError(f"multinomial({describe(data)}): weights must be finite, at least 0, and in each row one above 0")
+        raise ValueError(f"multinomial({describe(data)}): weights must be finite, at least 0, and in each row one "
+                         "above 0")
     key, rows = key_of(generator), len(weights)
     if replacement:
         ends = np.cumsum(weights, axis=1)
@@ -199,7 +203,8 @@ def multinomial(input: Any, num_samples: int, replacement: bool = False, *, gene
         out = np.stack([np.searchsorted(e, a, side="right") for e, a in zip(ends, at, strict=True)]) if rows else at
     else:
         if rows and (np.count_nonzero(weights, axis=1) < num_samples).any():
-            raise ValueError(f"multinomial({describe(data)}, num_samples={num_samples}): a row has fewer weights above 0 than "
+            raise ValueError(f"multinomial({describe(data)}, num_samples={num_samples}): a row has fewer weights "
+                             "above 0 than "
                              "samples; pass replacement=True")
         # a race: category k arrives at a time exponential with rate w_k; the first arrivals are the sample
         times = -np.log1p(-namespace().random_uniform(key, weights.shape, np.float64))
@@ -228,7 +233,8 @@ def uniform_(input: Tensor, low: float = 0.0, high: float = 1.0, *, generator: G
         raise ValueError(f"uniform_({low}, {high}): the interval is empty")
     dtype = float_dtype("uniform_", input.dtype)
     draws = namespace().random_uniform(key_of(generator), input.shape, dtype)
-    values = np.minimum(low + (high - low) * draws, np.nextafter(dtype.type(high), dtype.type(low)))  # rounding may reach high
+    below = np.nextafter(dtype.type(high), dtype.type(low))  # rounding may reach high
+    values = np.minimum(low + (high - low) * draws, below)
     found: Tensor = ops.write_into(input, Tensor(values))
     return found
 

@@ -10,11 +10,17 @@ zero, whatever is in it (NaN too). `reverse` reads each sequence from its last v
 Further optional inputs, such as one dropout mask per sequence on the input and on the state, belong after `lengths`.
 """
 
+from collections.abc import Callable
 from typing import Any
 
-from chainrule.fused import fused, register
+from chainrule.fused import Fused, register
 
 __all__: list[str] = []  # users call chainrule.functional.lstm, gru, rnn
+
+
+def row(outputs: int) -> Callable[[Any], Fused]:
+    """Decorator: the definition becomes the fused op of its name."""
+    return lambda definition: register(Fused(definition, outputs=outputs))
 
 
 def gates_of(values: Any, size: int) -> list[Any]:
@@ -56,8 +62,7 @@ def unroll(xp: Any, step: Any, input: Any, states: Any, w_ih: Any, w_hh: Any, b_
     return xp.stack(outputs, axis=0), *states
 
 
-@register
-@fused(outputs=3)
+@row(outputs=3)
 def lstm(xp: Any, input: Any, h0: Any, c0: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None,
          lengths: Any = None, *, reverse: bool = False) -> Any:
     """Long short-term memory (Hochreiter & Schmidhuber 1997; the forget gate: Gers, Schmidhuber & Cummins 2000).
@@ -86,8 +91,7 @@ def lstm(xp: Any, input: Any, h0: Any, c0: Any, w_ih: Any, w_hh: Any, b_ih: Any 
     return unroll(xp, step, input, (h0, c0), w_ih, w_hh, b_ih, lengths, reverse)
 
 
-@register
-@fused(outputs=2)
+@row(outputs=2)
 def gru(xp: Any, input: Any, h0: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None, lengths: Any = None, *,
         reverse: bool = False) -> Any:
     """The gated recurrent unit (Cho et al. 2014), with the reset applied after the product, as torch and cuDNN do.
@@ -114,8 +118,7 @@ def gru(xp: Any, input: Any, h0: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_
     return unroll(xp, step, input, (h0,), w_ih, w_hh, b_ih, lengths, reverse)
 
 
-@register
-@fused(outputs=2)
+@row(outputs=2)
 def rnn(xp: Any, input: Any, h0: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None, lengths: Any = None, *,
         nonlinearity: str = "tanh", reverse: bool = False) -> Any:
     """The plain recurrent network (Elman 1990): h = f(x_t @ w_ih.T + b_ih + h @ w_hh.T + b_hh), f = tanh or relu.

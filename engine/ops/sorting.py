@@ -13,11 +13,12 @@ from chainrule.graph import Op
 from chainrule.names import ops
 from chainrule.ops.products import count
 from chainrule.ops.reductions import arguments, evenly
+from chainrule.ops.scattering import take_along_axis
 from chainrule.registry import public
 from chainrule.tensor import Tensor
 
-__all__ = ["amax", "amin", "aminmax", "argmax", "argmin", "argsort", "kthvalue", "max", "median", "min", "msort", "sort",
-           "topk"]
+__all__ = ["amax", "amin", "aminmax", "argmax", "argmin", "argsort", "kthvalue", "max", "median", "min", "msort",
+           "sort", "topk"]
 
 
 class Picked(NamedTuple):
@@ -34,17 +35,11 @@ class Extremes(NamedTuple):
     max: Tensor
 
 
-# index: int64, of the input's shape but along `axis`
-_take_along_axis = Op("take_along_axis", input=lambda xp, g, index, input_shape, axis:
-                      xp.add_along_axis(g, index, axis=axis, shape=input_shape), index=None)
-_add_along_axis = Op("add_along_axis", input=lambda xp, g, index, axis: xp.take_along_axis(g, index, axis=axis), index=None)
-
-
 def pick_along(input: Tensor, indices: Tensor, axis: int, keepdim: bool) -> Picked:
     """The values at `indices` along an axis, which stays only where `keepdim`."""
     if not input.ndim:  # the only element, whatever is asked
         return Picked(ops.identity(input), ops.reshape(indices, ()))
-    values = _take_along_axis(input, indices, axis=axis)
+    values = take_along_axis(input, indices, axis=axis)
     if keepdim:
         return Picked(values, indices)
     shape = values.shape[:axis] + values.shape[axis + 1:]
@@ -123,8 +118,8 @@ def _extremum(op: str, input: Any, dim: Any, keepdim: bool, axis: Any, pick: Op,
 
 @public
 def max(input: Any, dim: Any = None, keepdim: bool = False, *, axis: int | None = None, keepdims: bool = False) -> Any:
-    """The largest element. Of all: a tensor; equal elements share the gradient evenly. With `dim`: (values, indices), and
-    the gradient goes to the one at the index, the first of equal ones. `max(a, b)` with tensors is `maximum(a, b)`.
+    """The largest element. Of all: a tensor; equal elements share the gradient evenly. With `dim`: (values, indices),
+    and the gradient goes to the one at the index, the first of equal ones. `max(a, b)` with tensors is `maximum(a, b)`.
 
     NaN where an element is NaN. Raises ShapeError for no elements.
 
@@ -203,7 +198,8 @@ def argsort(input: Any, dim: int = -1, descending: bool = False, stable: bool = 
 
 
 @public
-def sort(input: Any, dim: int = -1, descending: bool = False, stable: bool = True, *, axis: int | None = None) -> Picked:
+def sort(input: Any, dim: int = -1, descending: bool = False, stable: bool = True, *,
+         axis: int | None = None) -> Picked:
     """The elements sorted along `dim`: (values, indices). Equal elements keep their order; NaN counts as the largest.
 
     >>> import chainrule as cr
@@ -252,7 +248,9 @@ def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool =
 @public
 def kthvalue(input: Any, k: int, dim: int = -1, keepdim: bool = False, *, axis: int | None = None,
              keepdims: bool = False) -> Picked:
-    """The k-th smallest element along `dim`, counted from 1: (values, indices). Raises ShapeError where there are not k.
+    """The k-th smallest element along `dim`, counted from 1: (values, indices).
+
+    Raises ShapeError where there are not k.
 
     >>> import chainrule as cr
     >>> cr.kthvalue(cr.tensor([3.0, 1.0, 2.0]), 2).values
@@ -297,5 +295,5 @@ def median(input: Any, dim: int | None = None, keepdim: bool = False, *, axis: i
     at = lambda i: order[(*(slice(None),) * place, slice(i, i + 1))]  # noqa: E731
     middle, last = at((input.shape[place] - 1) // 2), at(input.shape[place] - 1)
     if input.dtype.kind == "f":  # a NaN sorts last, and is the median
-        middle = ops.where(ops.isnan(_take_along_axis(input.detach(), last, axis=place)), last, middle)
+        middle = ops.where(ops.isnan(take_along_axis(input.detach(), last, axis=place)), last, middle)
     return pick_along(input, middle, place, keepdim or keepdims)

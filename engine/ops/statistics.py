@@ -6,16 +6,15 @@ from typing import Any
 import numpy as np
 
 from chainrule.arguments import axis_of, one_of
-from chainrule.errors import ShapeError
+from chainrule.errors import DtypeError, ShapeError
 from chainrule.graph import Op, table
 from chainrule.names import ops
-from chainrule.ops.linalg import vector_norm
 from chainrule.ops.products import count
-from chainrule.ops.reductions import arguments, kept
+from chainrule.ops.reductions import arguments, evenly, kept
 from chainrule.registry import public
 from chainrule.tensor import Tensor
 
-__all__ = ["nanmean", "norm", "quantile", "std", "std_mean", "var", "var_mean"]
+__all__ = ["nanmean", "norm", "quantile", "std", "std_mean", "var", "var_mean", "vector_norm"]
 
 # ---- variance
 
@@ -104,11 +103,48 @@ def std_mean(input: Any, dim: Any = None, unbiased: bool | None = None, keepdim:
 
 # ---- norms
 
+def _slope_of_norm(xp: Any, g: Any, input: Any, out: Any, p: float, axis: Any, keepdims: bool) -> Any:
+    """sign(x) |x|**(p-1) / out**(p-1): 0 where out is 0, and for p < 2 where x is 0."""
+    if p == 0:
+        return xp.zeros_like(input)
+    g, out = (kept(xp, v, input.shape, axis, keepdims) for v in (g, out))
+    if p == 1:
+        return g * xp.sign(input)
+    if math.isinf(p):
+        return evenly(xp, g, xp.abs(input), out, axis, True) * xp.sign(input)
+    g, out = xp.where(out == 0, xp.zeros_like(g), g), xp.where(out == 0, xp.ones_like(out), out)
+    if p == 2:
+        return g * (input / out)
+    size = xp.abs(input)
+    size = xp.where(size == 0, xp.ones_like(size), size)  # its sign is 0 there
+    return g * (xp.sign(input) * (size / out) ** (p - 1))
+
+
+_vector_norm = Op("vector_norm", floats=True, input=_slope_of_norm)
+
+
 @public
-def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, *, axis: Any = None, keepdims: bool = False,
+def vector_norm(input: Any, ord: float = 2.0, dim: Any = None, keepdim: bool = False, *, axis: Any = None,
+                keepdims: bool = False, dtype: Any = None) -> Tensor:
+    """(Σ |input|**ord)**(1/ord); the number of nonzero elements for ord=0, the largest or smallest |input| for ±inf.
+
+    The derivative is 0 where the norm is; at ties of ±inf it is shared evenly. Raises ShapeError for the largest of no
+    elements.
+
+    >>> import chainrule as cr
+    >>> cr.vector_norm(cr.tensor([3.0, -4.0])), cr.vector_norm(cr.tensor([3.0, -4.0]), ord=1)
+    (tensor(5.), tensor(7.))
+    """
+    input, options = arguments("vector_norm", input, dim, axis, keepdim, keepdims, dtype)
+    return _vector_norm(input, p=float(ord), **options)
+
+
+@public
+def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, *, axis: Any = None,
+         keepdims: bool = False,
          dtype: Any = None) -> Tensor:
-    """(Σ |input|**p)**(1/p), of all elements taken as one vector, or along `dim`. "fro" is 2; p=inf is the largest |input|,
-    -inf the smallest, 0 the number of those that are not 0. Where the norm is 0, its derivative is 0.
+    """(Σ |input|**p)**(1/p), of all elements taken as one vector, or along `dim`. "fro" is 2; p=inf is the largest
+    |input|, -inf the smallest, 0 the number of those that are not 0. Where the norm is 0, its derivative is 0.
 
     Raises DtypeError for integers and ValueError for "nuc" and other words.
 
@@ -118,7 +154,11 @@ def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, *, 
     """
     if isinstance(p, str) and p != "fro":
         raise ValueError(f"norm: p={p!r} is not a norm of vectors; see chainrule.linalg for those of matrices")
-    return vector_norm(input, 2.0 if p == "fro" or p is None else p, dim, keepdim, axis=axis, keepdims=keepdims, dtype=dtype)
+    input = ops.as_tensor(input)
+    if input.dtype.kind in "biu" and dtype is None:
+        raise DtypeError(f"norm: the input is {input.dtype}, a norm needs floating-point elements; use .float()")
+    return vector_norm(input, 2.0 if p == "fro" or p is None else p, dim, keepdim, axis=axis, keepdims=keepdims,
+                       dtype=dtype)
 
 
 @public
@@ -169,9 +209,11 @@ def quantile(input: Any, q: Any, dim: int | None = None, keepdim: bool = False, 
     ordered = ops.sort(ops.reshape(ops.permute_dims(x, (*axes, *others)), (size, *rest)), 0).values
     exact = places * (size - 1)
     low = np.floor(exact).astype(np.int64)
-    weight = {"linear": exact - low, "lower": 0 * exact, "higher": np.ceil(exact) - low, "midpoint": (np.ceil(exact) - low) / 2,
+    weight = {"linear": exact - low, "lower": 0 * exact, "higher": np.ceil(exact) - low,
+              "midpoint": (np.ceil(exact) - low) / 2,
               "nearest": np.round(exact) - low}[interpolation]
-    weight = Tensor(weight.reshape(places.shape + (1,) * len(rest)).astype(x.dtype if x.dtype.kind == "f" else np.float64))
+    dtype = x.dtype if x.dtype.kind == "f" else np.float64
+    weight = Tensor(weight.reshape(places.shape + (1,) * len(rest)).astype(dtype))
     found = ops.lerp(ordered[low], ordered[np.ceil(exact).astype(np.int64)], weight)  # (q, ...)
     found = ops.where(ops.isnan(ordered[-1]), math.nan, found)  # NaN sorts last
     if keepdim or keepdims:

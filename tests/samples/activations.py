@@ -12,7 +12,7 @@ def family(name: str, *, analytic: bool, **options: object) -> list[Sample]:
         sample(function, ENDS, analytic=analytic, **options),  # type: ignore[arg-type]
         sample(function, ENDS[:2, :3] * 5 + 0.01, analytic=analytic, label="wide", **options),  # type: ignore[arg-type]
         sample(function, normal(0, 3), analytic=analytic, label="empty", **options),  # type: ignore[arg-type]
-        sample(function, ENDS[0, 0], analytic=analytic, label="0-d", **options),  # type: ignore[arg-type]
+        sample(function, ENDS[0, 0, ...], analytic=analytic, label="0-d", **options),  # type: ignore[arg-type]
     ]
 
 

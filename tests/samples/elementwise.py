@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import numpy as np
+
 from tests.samples.table import Sample, away, integers, mask, normal, positive, sample, uniform
 
 nan, inf = math.nan, math.inf
@@ -99,7 +100,8 @@ SAMPLES = [
     *of_one("cbrt", torch=lambda torch, x: x.sign() * x.abs() ** (1 / 3), **KINKED),
     sample("exp", integers(-2, 3, 4), label="integers", strict_dtype=False, tolerance=10.0, **UNRECORDED),
     # ---- trigonometry
-    *of_one("sin"), *of_one("cos"), *of_one("tan", unit), *of_one("sinh"), *of_one("cosh"), *of_one("tanh"), *of_one("sinc"),
+    *of_one("sin"), *of_one("cos"), *of_one("tan", unit), *of_one("sinh"), *of_one("cosh"), *of_one("tanh"),
+    *of_one("sinc"),
     *[row for name in ("arcsin", "asin", "arccos", "acos", "arctanh", "atanh") for row in of_one(name, unit)],
     *[row for name in ("arctan", "atan", "arcsinh", "asinh") for row in of_one(name)],
     *[row for name in ("arccosh", "acosh") for row in of_one(name, above_one)],
@@ -111,7 +113,8 @@ SAMPLES = [
     sample("erf", uniform(-6, 6, 40), label="wide"), sample("erfc", uniform(-4, 9, 40), label="wide"),
     sample("erfinv", np.array([-0.999999, -0.99, 0.4999, 0.9999]), label="tails", **UNRECORDED),
     # ---- signs and rounding
-    *of_one("abs", **KINKED), *of_one("absolute", **KINKED), *of_one("sign", **STEP), *of_one("frac", fractions, **KINKED),
+    *of_one("abs", **KINKED), *of_one("absolute", **KINKED), *of_one("sign", **STEP),
+    *of_one("frac", fractions, **KINKED),
     *[row for name in ("floor", "ceil", "trunc", "fix", "round") for row in of_one(name, fractions, **STEP)],
     sample("round", fractions(5) / 10, decimals=1, label="decimals", **STEP),
     sample("floor", integers(-3, 4, 5), label="integers", **UNRECORDED),
@@ -150,8 +153,10 @@ SAMPLES = [
     sample("clamp_min", normal(0, 4), 0.5, label="empty", **KINKED),
     sample("clamp_max", normal(), 9.5, label="0-d", **KINKED),
     # ---- comparisons, logic, bits
-    *[row for name in ("eq", "ne", "lt", "le", "gt", "ge", "not_equal", "less", "less_equal", "greater", "greater_equal")
-      for row in (sample(name, bits(3, 4), bits(4), **UNRECORDED), sample(name, normal(3), 0.5, label="number", **UNRECORDED),
+    *[row for name in ("eq", "ne", "lt", "le", "gt", "ge", "not_equal", "less", "less_equal", "greater",
+                       "greater_equal")
+      for row in (sample(name, bits(3, 4), bits(4), **UNRECORDED),
+                  sample(name, normal(3), 0.5, label="number", **UNRECORDED),
                   sample(name, SPECIAL, SPECIAL[::-1].copy(), label="special", **UNRECORDED))],
     *[sample(name, bits(3, 4) % 2, bits(4) % 2, **UNRECORDED) for name in ("logical_and", "logical_or", "logical_xor")],
     sample("logical_not", bits(5) % 2, **UNRECORDED),
@@ -162,11 +167,13 @@ SAMPLES = [
         sample(name, mask(5), torch="bitwise_not", label="bools", **UNRECORDED))],
     *[sample(name, bits(3, 4), bits(4) % 4, torch=f"bitwise_{name.removeprefix('bitwise_')}", **UNRECORDED)
       for name in ("left_shift", "right_shift", "bitwise_left_shift", "bitwise_right_shift")],
-    *[sample(name, SPECIAL, **UNRECORDED) for name in ("isnan", "isinf", "isfinite", "isposinf", "isneginf", "signbit")],
+    *[sample(name, SPECIAL, **UNRECORDED) for name in ("isnan", "isinf", "isfinite", "isposinf", "isneginf",
+                                                       "signbit")],
     *[sample(name, bits(3), label="integers", **UNRECORDED) for name in ("isnan", "isinf", "isfinite")],
     sample("heaviside", np.array([-1.0, 0.0, 2.0]), np.array([0.5]), **UNRECORDED),
     sample("isclose", np.array([1.0, 2.0, nan, inf]), np.array([1.0 + 1e-6, 2.1, nan, inf]), **UNRECORDED),
-    sample("isclose", np.array([1.0, nan]), np.array([1.2, nan]), rtol=0.2, equal_nan=True, label="options", **UNRECORDED),
+    sample("isclose", np.array([1.0, nan]), np.array([1.2, nan]), rtol=0.2, equal_nan=True, label="options",
+           **UNRECORDED),
     sample("allclose", np.array([1.0, 2.0]), np.array([1.0 + 1e-6, 2.0]), **UNRECORDED),
     sample("equal", np.array([1.0, 2.0]), np.array([1.0, 2.0]), **UNRECORDED),
 ]

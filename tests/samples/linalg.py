@@ -1,6 +1,7 @@
 """Samples of chainrule.linalg, whose functions are those of chainrule.ops.linalg."""
 
 import numpy as np
+
 from tests.samples.table import normal, positive, sample
 
 

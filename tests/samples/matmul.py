@@ -1,6 +1,7 @@
 """Samples of chainrule.ops.matmul and chainrule.ops.einsum."""
 
 import numpy as np
+
 from tests.samples.table import Sample, normal, sample
 
 
@@ -54,7 +55,7 @@ SAMPLES = [
     sample("trace", normal(0, 0), label="empty"),
     sample("addmm", normal(3, 2), normal(3, 4), normal(4, 2)),
     sample("addmm", normal(2), normal(3, 4), normal(4, 2), beta=0.5, alpha=-2.0, label="factors"),
-    sample("addmm", normal(3, 2), normal(3, 4), normal(4, 2), beta=0, label="no-input"),
+    sample("addmm", normal(3, 2), normal(3, 4), normal(4, 2), beta=0, differentiable=False, label="no-input"),
     sample("addmv", normal(3), normal(3, 4), normal(4), alpha=2),
     sample("baddbmm", normal(2, 3, 5), normal(2, 3, 4), normal(2, 4, 5)),
     sample("baddbmm", normal(5), normal(2, 3, 4), normal(2, 4, 5), beta=3, alpha=0.5, label="factors"),
@@ -99,5 +100,6 @@ SAMPLES = [
     sample("einsum", normal(3, 4), [0, 1], normal(4, 2), [1, 2], [0, 2], label="numbered"),
     sample("einsum", normal(3, 4), [1, 0], normal(3, 2), [1, 2], label="numbered-implied"),
     sample("einsum", normal(2, 3, 4), [..., 0, 1], normal(4, 2), [1, 2], [..., 0, 2], label="numbered-ellipsis"),
-    sample("einsum", "ij,jk->ik", np.arange(6).reshape(2, 3), np.arange(6).reshape(3, 2), differentiable=False, label="integers"),
+    sample("einsum", "ij,jk->ik", np.arange(6).reshape(2, 3), np.arange(6).reshape(3, 2), differentiable=False,
+           label="integers"),
 ]

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import numpy as np
+
 from tests.samples.table import Sample, integers, mask, normal, sample
 
 nan, inf = math.nan, math.inf
@@ -27,7 +28,8 @@ def reduction(name: str, make: Any = normal, whole: bool = True, several: bool =
 def scan(name: str, make: Any = normal, **options: Any) -> list[Sample]:
     """A scan, or what works along one axis alike."""
     return [sample(name, make(3, 4), dim=0, **options), sample(name, make(2, 5, 3), dim=-2, label="middle", **options),
-            sample(name, make(4, 1), dim=1, label="size 1", **options), sample(name, make(), dim=0, label="0-d", **options)]
+            sample(name, make(4, 1), dim=1, label="size 1", **options),
+            sample(name, make(), dim=0, label="0-d", **options)]
 
 
 def with_zeros(*shape: int) -> np.ndarray:
@@ -50,8 +52,10 @@ SAMPLES = [
     *reduction("sum"), *reduction("mean"), *reduction("nansum"), *reduction("nanmean", **KINKED),
     sample("sum", normal(0, 3), dim=0, label="empty"), sample("sum", normal(0), label="empty, all"),
     sample("sum", normal(3, 4), axis=1, keepdims=True, label="axis", torch=ours("sum")),
-    sample("sum", mask(5), label="bools", **UNRECORDED), sample("sum", integers(0, 9, 3, 4), dim=0, label="integers", **UNRECORDED),
-    sample("mean", normal(0, 3), dim=1, label="empty"), sample("mean", normal(0, 3), dim=0, label="of none", **UNRECORDED),
+    sample("sum", mask(5), label="bools", **UNRECORDED),
+    sample("sum", integers(0, 9, 3, 4), dim=0, label="integers", **UNRECORDED),
+    sample("mean", normal(0, 3), dim=1, label="empty"),
+    sample("mean", normal(0, 3), dim=0, label="of none", **UNRECORDED),
     sample("mean", normal(3, 4), axis=(0, 1), keepdims=True, label="axis", torch=ours("mean")),
     sample("nansum", WITH_NAN, 1, label="nan", **UNRECORDED), sample("nanmean", WITH_NAN, 1, label="nan", **UNRECORDED),
     # ---- products
@@ -82,6 +86,8 @@ SAMPLES = [
     sample("norm", normal(3, 4), 0, 1, label="p=0", **UNRECORDED),
     *[sample("norm", normal(3, 4), p, label=f"p={p}, all", **KINKED) for p in (1, 3, inf)],
     sample("norm", normal(0, 3), dim=1, label="empty"), sample("norm", normal(0), label="of none", **UNRECORDED),
+    *[sample("vector_norm", normal(3, 4), p, (0, 1), label=f"p={p}", torch="linalg.vector_norm", **KINKED)
+      for p in (1, 2, inf, 2.5)],
     # ---- sums of exponentials
     *reduction("logsumexp", whole=False), sample("logsumexp", normal(), 0, label="0-d"),
     sample("logsumexp", normal(0, 3), 0, label="empty", **UNRECORDED),
@@ -93,16 +99,20 @@ SAMPLES = [
     # ---- extrema
     *reduction("amax", **KINKED), *reduction("amin", **KINKED),
     *reduction("max", several=False, **KINKED), *reduction("min", several=False, **KINKED),
-    sample("amax", normal(0, 3), dim=1, label="empty", **KINKED), sample("max", normal(0, 3), 1, label="empty", **KINKED),
-    sample("max", normal(3), normal(2, 3), label="of two", **KINKED), sample("min", normal(3), normal(2, 3), label="of two", **KINKED),
+    sample("amax", normal(0, 3), dim=1, label="empty", **KINKED),
+    sample("max", normal(0, 3), 1, label="empty", **KINKED),
+    sample("max", normal(3), normal(2, 3), label="of two", **KINKED),
+    sample("min", normal(3), normal(2, 3), label="of two", **KINKED),
     sample("max", WITH_NAN, 1, label="nan", **UNRECORDED), sample("amin", WITH_NAN, 1, label="nan", **UNRECORDED),
     sample("max", TIED, 1, label="ties", **UNRECORDED), sample("min", TIED, 1, label="ties", **UNRECORDED),
-    sample("aminmax", normal(3, 4), **KINKED), sample("aminmax", normal(3, 4), dim=1, keepdim=True, label="dim", **KINKED),
+    sample("aminmax", normal(3, 4), **KINKED),
+    sample("aminmax", normal(3, 4), dim=1, keepdim=True, label="dim", **KINKED),
     *[row for name in ("argmax", "argmin") for row in (
         *[sample(r.name, *r.args, label=r.label, **UNRECORDED, **r.kwargs) for r in reduction(name, several=False)],
         sample(name, TIED, 1, label="ties", **UNRECORDED), sample(name, WITH_NAN, label="nan", **UNRECORDED))],
     # ---- order
-    *scan("sort", **KINKED), *[sample(r.name, *r.args, label=r.label, **UNRECORDED, **r.kwargs) for r in scan("argsort")],
+    *scan("sort", **KINKED),
+    *[sample(r.name, *r.args, label=r.label, **UNRECORDED, **r.kwargs) for r in scan("argsort")],
     sample("sort", normal(3, 4), descending=True, label="descending", **KINKED),
     sample("sort", TIED, 1, descending=True, label="ties, descending", **UNRECORDED,
            torch=lambda torch, x, dim, descending: torch.sort(x, dim=dim, descending=descending, stable=True)),
@@ -111,13 +121,17 @@ SAMPLES = [
     sample("argsort", normal(3, 4), dim=0, descending=True, label="descending", **UNRECORDED),
     sample("msort", normal(3, 4), **KINKED),
     sample("topk", normal(3, 5), 2, **KINKED), sample("topk", normal(3, 5), 2, dim=0, label="dim", **KINKED),
-    sample("topk", normal(3, 5), 3, largest=False, label="smallest", **KINKED), sample("topk", normal(), 1, label="0-d", **KINKED),
+    sample("topk", normal(3, 5), 3, largest=False, label="smallest", **KINKED),
+    sample("topk", normal(), 1, label="0-d", **KINKED),
     sample("topk", normal(3, 5), 0, label="none", **KINKED),
-    sample("kthvalue", normal(3, 5), 2, **KINKED), sample("kthvalue", normal(3, 5), 3, 0, True, label="keepdim", **KINKED),
+    sample("kthvalue", normal(3, 5), 2, **KINKED),
+    sample("kthvalue", normal(3, 5), 3, 0, True, label="keepdim", **KINKED),
     *reduction("median", several=False, **KINKED),
     sample("median", normal(5), label="odd", **KINKED),
-    sample("median", WITH_NAN, 1, label="nan", **UNRECORDED), sample("median", normal(0), label="of none", **UNRECORDED),
-    sample("quantile", normal(3, 5), 0.25, **KINKED), sample("quantile", normal(3, 5), 0.5, dim=1, label="dim", **KINKED),
+    sample("median", WITH_NAN, 1, label="nan", **UNRECORDED),
+    sample("median", normal(0), label="of none", **UNRECORDED),
+    sample("quantile", normal(3, 5), 0.25, **KINKED),
+    sample("quantile", normal(3, 5), 0.5, dim=1, label="dim", **KINKED),
     sample("quantile", normal(3, 5), [0.1, 0.5, 0.9], dim=0, keepdim=True, label="several", **KINKED,
            torch=lambda torch, x, q, dim, keepdim: torch.quantile(x, torch.tensor(q, dtype=x.dtype), dim, keepdim)),
     *[sample("quantile", normal(2, 6), 0.37, dim=1, interpolation=m, label=m, **KINKED)

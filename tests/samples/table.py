@@ -35,6 +35,7 @@ class Sample:
 def sample(name: str, *args: Any, torch: Any = "", analytic: bool = True, differentiable: bool = True, second: bool = True,
            strict_dtype: bool = True, tolerance: float = 1.0, label: str = "", **kwargs: Any) -> Sample:
     """A row: `sample("sum", normal(3, 4), dim=1)`."""
+    args = tuple(np.asarray(a) if isinstance(a, np.generic) else a for a in args)  # 0-d arithmetic gives NumPy scalars
     return Sample(name, args, kwargs, torch, analytic, differentiable, second, strict_dtype, tolerance, label)
 
 
@@ -58,7 +59,7 @@ def normal(*shape: int) -> np.ndarray:
 def away(*shape: int, points: tuple[float, ...] = (0.0,), gap: float = 0.05) -> np.ndarray:
     """Normal values at least `gap` away from each of `points` and (up to 1,000 elements) gap/50 from each other."""
     rng = _generator()
-    x = rng.normal(size=shape)
+    x = np.asarray(rng.normal(size=shape))
     for _ in range(1000):
         near = np.zeros(shape, bool)
         for p in points:
@@ -69,13 +70,13 @@ def away(*shape: int, points: tuple[float, ...] = (0.0,), gap: float = 0.05) -> 
             near |= np.isin(x, close)
         if not near.any():
             return x
-        x = np.where(near, rng.normal(size=shape), x)
+        x = np.asarray(np.where(near, rng.normal(size=shape), x))
     raise AssertionError("no values far enough apart were found")
 
 
 def uniform(low: float, high: float, *shape: int) -> np.ndarray:
     """Values from [low, high)."""
-    return _generator().uniform(low, high, size=shape)
+    return np.asarray(_generator().uniform(low, high, size=shape))
 
 
 def positive(*shape: int) -> np.ndarray:
@@ -85,12 +86,12 @@ def positive(*shape: int) -> np.ndarray:
 
 def integers(low: int, high: int, *shape: int) -> np.ndarray:
     """Integers from [low, high), int64."""
-    return _generator().integers(low, high, size=shape)
+    return np.asarray(_generator().integers(low, high, size=shape))
 
 
 def mask(*shape: int) -> np.ndarray:
     """Bools, at least one of each where there are two elements or more."""
-    m = _generator().random(shape) < 0.5
+    m = np.asarray(_generator().random(shape) < 0.5)
     if m.size > 1:
         m.flat[0], m.flat[-1] = True, False
     return m

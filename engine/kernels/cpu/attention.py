@@ -5,8 +5,8 @@ exp(score - largest) and the weighted mean so far; where a larger score comes up
 Gimelshein 2018; Dao et al., "FlashAttention", 2022). What is kept for the backward pass is one number per query,
 lse = log Σ exp(score): the weights are exp(score - lse), computed again.
 
-Scores that causality hides are not computed where a whole block is hidden. Declined, and left to the definition: dropout,
-the gradient of an additive mask, dtypes other than float32 and float64, sizes of zero.
+Scores that causality hides are not computed where a whole block is hidden. Declined, and left to the definition:
+dropout, the gradient of an additive mask, dtypes other than float32 and float64, sizes of zero.
 """
 
 import math
@@ -121,8 +121,8 @@ def _forward(q: Any, k: Any, v: Any, serving: Any, bias: Any, biased: Any, scale
 
 
 @jit(parallel=True)
-def _backward(g: Any, q: Any, k: Any, v: Any, order: Any, starts: Any, bias: Any, biased: Any, scale: float, causal: bool,
-              out: Any, lse: Any, dq: Any, dk: Any, dv: Any) -> None:
+def _backward(g: Any, q: Any, k: Any, v: Any, order: Any, starts: Any, bias: Any, biased: Any, scale: float,
+              causal: bool, out: Any, lse: Any, dq: Any, dk: Any, dv: Any) -> None:
     """dq, dk, dv, zeros on entry. One task for each entry of k: it serves the entries order[starts[task] …] of q."""
     length, size = q.shape[1], q.shape[2]
     keys, width = v.shape[1], v.shape[2]
@@ -146,15 +146,19 @@ def _backward(g: Any, q: Any, k: Any, v: Any, order: Any, starts: Any, bias: Any
                     p = buffers[0, : rows * columns].reshape(rows, columns)
                     d = buffers[1, : rows * columns].reshape(rows, columns)
                     _scores(q[b], k[task], own_bias, scale, causal, top, left, p)
-                    gemm(False, True, rows, columns, width, 1.0, g[b, top:], width, v[task, left:], width, 0.0, d, columns)
+                    gemm(False, True, rows, columns, width, 1.0, g[b, top:], width, v[task, left:], width, 0.0,
+                         d, columns)
                     for i in range(rows):
                         _exponentials(p[i], lse[b, top + i])
                         weights, line, less = p[i], d[i], delta[i]
                         for j in range(np.uint64(columns)):
                             line[j] = weights[j] * (line[j] - less)
-                    gemm(True, False, columns, width, rows, 1.0, p, columns, g[b, top:], width, 1.0, dv[task, left:], width)
-                    gemm(False, False, rows, size, columns, scale, d, columns, k[task, left:], size, 1.0, dq[b, top:], size)
-                    gemm(True, False, columns, size, rows, scale, d, columns, q[b, top:], size, 1.0, dk[task, left:], size)
+                    gemm(True, False, columns, width, rows, 1.0, p, columns, g[b, top:], width, 1.0,
+                         dv[task, left:], width)
+                    gemm(False, False, rows, size, columns, scale, d, columns, k[task, left:], size, 1.0,
+                         dq[b, top:], size)
+                    gemm(True, False, columns, size, rows, scale, d, columns, q[b, top:], size, 1.0,
+                         dk[task, left:], size)
 
 
 class _Layout:
@@ -199,8 +203,8 @@ class _Layout:
         return kernel if work >= SHARED else kernel.serial
 
 
-def scaled_dot_product_attention(query: Any, key: Any, value: Any, attn_mask: Any, random_key: Any, *, dropout_p: float,
-                                 is_causal: bool, scale: float, enable_gqa: bool) -> Any:
+def scaled_dot_product_attention(query: Any, key: Any, value: Any, attn_mask: Any, *, dropout_p: float,
+                                 random_key: Any, is_causal: bool, scale: float, enable_gqa: bool) -> Any:
     """See `chainrule.ops.attention.scaled_dot_product_attention`. Keeps one number per query, the log of the sum of the
     scores' exponentials."""
     floats = None if attn_mask is None or attn_mask.dtype.kind == "b" else attn_mask
@@ -224,7 +228,7 @@ def scaled_dot_product_attention_grad(g: Any, query: Any, key: Any, value: Any, 
     dq, dk, dv = np.zeros_like(own.q), np.zeros_like(own.k), np.zeros_like(own.v)
     order = np.argsort(own.serving, kind="stable")
     starts = np.searchsorted(own.serving[order], np.arange(len(own.k) + 1))
-    own.run(_backward)(own.flat(g, own.lead), own.q, own.k, own.v, order, starts, own.bias, own.biased, scale, is_causal,
-                       own.flat(out, own.lead), lse, dq, dk, dv)
+    own.run(_backward)(own.flat(g, own.lead), own.q, own.k, own.v, order, starts, own.bias, own.biased, scale,
+                       is_causal, own.flat(out, own.lead), lse, dq, dk, dv)
     return (own.gathered(dq, own.lead, query), own.gathered(dk, own.served, key), own.gathered(dv, own.served, value),
-            None, None)
+            None)

@@ -16,17 +16,18 @@ from numba.extending import intrinsic, overload
 
 from chainrule.kernels.cpu.jit import FAST_MATH
 
-OPTIONS = {"fastmath": set(FAST_MATH), "error_model": "numpy", "nogil": True}
+OPTIONS: Any = {"fastmath": set(FAST_MATH), "error_model": "numpy", "nogil": True}
 
 
-@intrinsic  # type: ignore[misc, unused-ignore]
-def fma(context: Any, a: Any, b: Any, c: Any) -> Any:
+def _fma(context: Any, a: Any, b: Any, c: Any) -> Any:
     """a * b + c, rounded once, which the compiler may not reorder: the low digits of r and of expm1 hang on it."""
     return a(a, a, a), lambda ctx, builder, signature, args: builder.fma(*args)
 
 
-@intrinsic  # type: ignore[misc, unused-ignore]
-def power_of_two(context: Any, n: Any, like: Any) -> Any:
+fma: Any = intrinsic(_fma)
+
+
+def _power_of_two(context: Any, n: Any, like: Any) -> Any:
     """2**n in the float type of `like`, for whole n in the range of its exponents: n goes to the exponent's bits."""
     if like == types.float32:
         bits, real, shift, bias = ir.IntType(32), ir.FloatType(), 23, 127
@@ -40,6 +41,9 @@ def power_of_two(context: Any, n: Any, like: Any) -> Any:
         return builder.bitcast(builder.shl(builder.add(whole, bits(bias)), bits(shift)), real)
 
     return like(like, like), build
+
+
+power_of_two: Any = intrinsic(_power_of_two)
 
 
 def _reduced(x: Any) -> Any:

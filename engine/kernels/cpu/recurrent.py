@@ -4,7 +4,7 @@ The sequences of a batch do not know of each other, so the threads share them ou
 nothing waits between steps. A task is a number of sequences that depends on the batch alone, not on the threads, and so
 do the bits of the result.
 
-The loops over gates write one array each: a loop that writes several of them must first be told at run time that they do
+The loops over gates write one array each: a loop that writes several of them must first find at run time that they do
 not overlap, and is not vectorised where there are too many to ask about.
 
 What is kept for the backward pass: the gates after their activation, (T, N, gates * H), written over the projected
@@ -142,7 +142,8 @@ def _lstm_forward(gates: Any, h: Any, c: Any, weight: Any, counts: Any, reverse:
         begin, end = task * batch // tasks, (task + 1) * batch // tasks
         for s in range(steps):
             t = steps - 1 - s if reverse else s
-            gemm(False, True, end - begin, width, size, 1.0, h[begin:], size, weight, size, 1.0, gates[t, begin:], width)
+            gemm(False, True, end - begin, width, size, 1.0, h[begin:], size, weight, size, 1.0, gates[t, begin:],
+                 width)
             for n in range(begin, end):
                 if t < counts[n]:
                     _lstm_row(gates[t, n], h[n], c[n])
@@ -200,7 +201,8 @@ def _lstm_backward(g: Any, gates: Any, cells: Any, c0: Any, dh: Any, dc: Any, we
             gemm(False, False, end - begin, size, width, 1.0, d[t, begin:], width, weight, size, 1.0, dh[begin:], size)
 
 
-def lstm(input: Any, h0: Any, c0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, lengths: Any, *, reverse: bool) -> Any:
+def lstm(input: Any, h0: Any, c0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, lengths: Any, *,
+         reverse: bool) -> Any:
     """See `chainrule.ops.recurrent.lstm`. Keeps the gates and cells."""
     size = w_hh.shape[1]
     if not input.size or not size or _declines(input, h0, c0, w_ih, w_hh, b_ih, b_hh):
@@ -215,8 +217,8 @@ def lstm(input: Any, h0: Any, c0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: An
     return (output, h, c), {"gates": gates, "cells": cells}
 
 
-def lstm_grad(g: Any, input: Any, h0: Any, c0: Any, w_ih: Any, w_hh: Any, lengths: Any, out: Any, gates: Any, cells: Any,
-              reverse: bool, wanted: Any) -> Any:
+def lstm_grad(g: Any, input: Any, h0: Any, c0: Any, w_ih: Any, w_hh: Any, lengths: Any, out: Any, gates: Any,
+              cells: Any, reverse: bool, wanted: Any) -> Any:
     """The gradients of all inputs of `lstm`, from those of its three outputs."""
     steps, batch, size = out.shape
     counts, tasks = _counts(lengths, steps, batch), _tasks(batch)
@@ -227,8 +229,8 @@ def lstm_grad(g: Any, input: Any, h0: Any, c0: Any, w_ih: Any, w_hh: Any, length
     return _collect(d, d, dh, (dc,), input, h0, w_ih, w_hh, lengths, out, counts, reverse, wanted)
 
 
-def _collect(d: Any, d_recurrent: Any, dh: Any, more: Any, input: Any, h0: Any, w_ih: Any, w_hh: Any, lengths: Any, out: Any,
-             counts: Any, reverse: bool, wanted: Any) -> Any:
+def _collect(d: Any, d_recurrent: Any, dh: Any, more: Any, input: Any, h0: Any, w_ih: Any, w_hh: Any, lengths: Any,
+             out: Any, counts: Any, reverse: bool, wanted: Any) -> Any:
     """The gradients of all inputs, in their order, from those of the gates' input products and recurrent products."""
     states = 1 + len(more)
     of_w_ih, of_w_hh, of_b_ih, of_b_hh = wanted[1 + states : 5 + states]
@@ -243,7 +245,7 @@ def _collect(d: Any, d_recurrent: Any, dh: Any, more: Any, input: Any, h0: Any, 
 
 @jit
 def _gru_row(gates: Any, product: Any, h: Any, candidate: Any) -> None:
-    """One step: gates (3H,) become r, z, n; product (3H,) = h @ w_hh.T + b_hh, whose third part is kept in `candidate`."""
+    """One step: gates (3H,) become r, z, n; of product (3H,) = h @ w_hh.T + b_hh, `candidate` keeps the third part."""
     size, one = h.size, h.dtype.type(1)
     r, z, n = gates[:size], gates[size : 2 * size], gates[2 * size :]
     for j in range(np.uint64(2 * size)):
@@ -330,8 +332,8 @@ def gru(input: Any, h0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, lengths
     output, candidates = (np.empty((steps, batch, size), input.dtype) for _ in range(2))
     bias = np.zeros(3 * size, input.dtype) if b_hh is None else np.ascontiguousarray(b_hh)
     tasks = _tasks(batch)
-    _run(_gru_forward, tasks)(gates, h, np.ascontiguousarray(w_hh), bias, _counts(lengths, steps, batch), reverse, tasks,
-                              output, candidates)
+    _run(_gru_forward, tasks)(gates, h, np.ascontiguousarray(w_hh), bias, _counts(lengths, steps, batch), reverse,
+                              tasks, output, candidates)
     return (output, h), {"gates": gates, "candidates": candidates}
 
 
@@ -412,8 +414,8 @@ def rnn(input: Any, h0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, lengths
     return output, h
 
 
-def rnn_grad(g: Any, input: Any, h0: Any, w_ih: Any, w_hh: Any, lengths: Any, out: Any, nonlinearity: str, reverse: bool,
-             wanted: Any) -> Any:
+def rnn_grad(g: Any, input: Any, h0: Any, w_ih: Any, w_hh: Any, lengths: Any, out: Any, nonlinearity: str,
+             reverse: bool, wanted: Any) -> Any:
     """The gradients of all inputs of `rnn`, from those of its two outputs."""
     steps, batch, _ = out.shape
     counts, tasks = _counts(lengths, steps, batch), _tasks(batch)

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["clamp_max", "clamp_min", "detach", "erf", "erfc", "erfinv", "floor_divide", "fmod", "frac", "identity", "lerp",
-           "logaddexp", "power", "reciprocal", "remainder", "rsqrt", "sigmoid", "trunc_divide"]
+__all__ = ["clamp_max", "clamp_min", "detach", "erf", "erfc", "erfinv", "floor_divide", "fmod", "frac", "identity",
+           "lerp", "logaddexp", "power", "reciprocal", "remainder", "rsqrt", "sigmoid", "trunc_divide"]
 
 
 def identity(x: Any) -> Any:
@@ -34,25 +34,25 @@ def rsqrt(x: Any) -> Any:
 def power(x: Any, p: Any) -> Any:
     """x**p. TypeError for integers to negative powers, which are fractions."""
     if np.result_type(x, p).kind in "iu" and np.any(np.less(p, 0)):
-        raise TypeError("integers to negative integer powers are fractions; convert the base first, for example with .float()")
+        raise TypeError("integers to negative powers are fractions; convert the base first, for example with .float()")
     return np.power(x, p)
 
 
-def _divisible(y: Any) -> None:
+def _divisible(name: str, y: Any) -> None:
     """ZeroDivisionError for integers divided by 0; floats give NaN or infinity instead."""
     if np.asarray(y).dtype.kind in "iub" and not np.all(y):
-        raise ZeroDivisionError("integer division by zero")
+        raise ZeroDivisionError(f"{name}: integer division by zero; floats give inf or NaN, convert with .float()")
 
 
 def floor_divide(x: Any, y: Any) -> Any:
     """x / y rounded down."""
-    _divisible(y)
+    _divisible("floor_divide", y)
     return np.floor_divide(x, y)
 
 
 def trunc_divide(x: Any, y: Any) -> Any:
     """x / y rounded toward zero."""
-    _divisible(y)
+    _divisible("trunc_divide", y)
     if np.result_type(x, y).kind in "fc":
         return np.trunc(x / y)
     down = np.floor_divide(x, y)
@@ -61,13 +61,13 @@ def trunc_divide(x: Any, y: Any) -> Any:
 
 def remainder(x: Any, y: Any) -> Any:
     """What floor_divide leaves: it has the sign of y."""
-    _divisible(y)
+    _divisible("remainder", y)
     return np.remainder(x, y)
 
 
 def fmod(x: Any, y: Any) -> Any:
     """What trunc_divide leaves: it has the sign of x."""
-    _divisible(y)
+    _divisible("fmod", y)
     return np.fmod(x, y)
 
 
@@ -109,8 +109,8 @@ def sigmoid(x: Any) -> Any:
     return np.where(x >= 0, 1, small) / (1 + small)
 
 
-# ---- the error function, by the rational approximations of W. J. Cody, "Rational Chebyshev approximations for the error
-# function", Mathematics of Computation 23 (1969): for y = |x|
+# ---- the error function, by the rational approximations of W. J. Cody, "Rational Chebyshev approximations for the
+# error function", Mathematics of Computation 23 (1969): for y = |x|
 #   erf(x)  = x R(x²)                                  up to 0.46875
 #   erfc(y) = exp(-y²) R(y)                            up to 4
 #   erfc(y) = exp(-y²) / y (1/sqrt(pi) + R(1/y²) / y²) above
@@ -138,7 +138,7 @@ def _ratio(x: Any, coefficients: Any) -> Any:
 
 
 def _tails(x: Any) -> Any:
-    """erfc(|x|) where |x| > 0.46875 (other elements: anything), and the sign of x; |x| = x * sign serves complex x too."""
+    """erfc(|x|) where |x| > 0.46875 (elsewhere anything), and the sign of x; |x| = x * sign serves complex x too."""
     sign = np.where(np.real(x) < 0, -1.0, 1.0)
     y = np.where(np.abs(np.real(x)) < _BEYOND, x * sign, _BEYOND)
     coarse = np.trunc(np.real(y) * 16) / 16  # its square is exact; the small rest of y² goes into a factor of its own
@@ -173,8 +173,8 @@ def erfc(x: Any) -> Any:
 
 
 def erfinv(x: Any) -> Any:
-    """The inverse of erf: S. Winitzki's closed form ("A handy approximation for the error function and its inverse", 2008,
-    good to three digits), and three steps of Halley's method, on erfc where that is the more exact."""
+    """The inverse of erf: S. Winitzki's closed form, good to three digits ("A handy approximation for the error
+    function and its inverse", 2008), and three steps of Halley's method, on erfc where that is the more exact."""
     wide = np.asarray(x, np.float64)
     size = np.where(np.abs(wide) < 1, np.abs(wide), 0.0)
     rest = 1 - size
@@ -187,5 +187,6 @@ def erfinv(x: Any) -> Any:
         error = np.where(size < 0.5, _erf(y, False) - size, rest - _erf(y, True))
         step = error * np.exp(y * y) * (math.sqrt(math.pi) / 2)
         y = y - step / (1 + y * step)
-    out = np.where(np.abs(wide) < 1, np.copysign(y, wide), np.where(np.abs(wide) == 1, np.copysign(np.inf, wide), np.nan))
+    outside = np.where(np.abs(wide) == 1, math.inf, math.nan)
+    out = np.copysign(np.where(np.abs(wide) < 1, y, outside), wide)
     return out.astype(x.dtype)

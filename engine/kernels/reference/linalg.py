@@ -29,7 +29,8 @@ def _which(a: Any, bad: Any) -> str:
 
 
 def _singular(name: str, a: Any) -> LinAlgError:
-    return LinAlgError(f"{name}({a.dtype}{a.shape}): {_which(a, np.linalg.slogdet(a)[0] == 0)} is singular, it has no inverse; "
+    return LinAlgError(f"{name}({a.dtype}{a.shape}): {_which(a, np.linalg.slogdet(a)[0] == 0)} is singular, it has no "
+                       "inverse; "
                        "its rows are linearly dependent")
 
 
@@ -100,5 +101,6 @@ def cholesky(a: Any) -> Any:
         return np.linalg.cholesky((a + a.mT) / 2)
     except np.linalg.LinAlgError:
         bad = ~(np.linalg.eigvalsh((a + a.mT) / 2)[..., 0] > 0)
-        raise LinAlgError(f"cholesky({a.dtype}{a.shape}): {_which(a, bad)} is not positive-definite; if it should be, add a "
+        raise LinAlgError(f"cholesky({a.dtype}{a.shape}): {_which(a, bad)} is not positive-definite; if it should be, "
+                          "add a "
                           "small multiple of the identity") from None
