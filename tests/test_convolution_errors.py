@@ -3,9 +3,10 @@
 import re
 from typing import Any
 
-import chainrule as cr
 import numpy as np
 import pytest
+
+import chainrule as cr
 from chainrule import DtypeError, ShapeError
 from chainrule import functional as F
 from chainrule.tensor import Tensor
@@ -18,14 +19,17 @@ def ones(*shape: int, dtype: Any = np.float32) -> Tensor:
 MISTAKES = [
     # convolution
     (lambda: F.conv2d(ones(1, 3, 5, 5), ones(4, 2, 3, 3)), ShapeError,
-     r"conv2d: the input of shape \(1, 3, 5, 5\) has 3 channels, but a weight of shape \(4, 2, 3, 3\) with groups=1 takes 2"),
-    (lambda: F.conv2d(ones(1, 5, 5, 3), ones(4, 3, 3, 3)), ShapeError, r"the input's axes are \(batch, channels, ...\)"),
+     r"conv2d: the input of shape \(1, 3, 5, 5\) has 3 channels, but a weight of shape \(4, 2, 3, 3\) with "
+     r"groups=1 takes 2"),
+    (lambda: F.conv2d(ones(1, 5, 5, 3), ones(4, 3, 3, 3)), ShapeError,
+     r"the input's axes are \(batch, channels, ...\)"),
     (lambda: F.conv2d(ones(1, 3, 5, 5), ones(4, 3, 3)), ShapeError,
      r"conv2d: the weight has shape \(4, 3, 3\), it must be \(output channels, input channels / groups, \*kernel\)"),
     (lambda: F.conv2d(ones(5, 5), ones(4, 3, 3, 3)), ShapeError,
      r"conv2d: the input has shape \(5, 5\), it must be \(batch, channels, height, width\) or .*unsqueeze"),
     (lambda: F.conv1d(ones(1, 3, 2), ones(4, 3, 3)), ShapeError,
-     r"conv1d: a kernel of size \(3,\) .* does not fit into an input of spatial size \(2,\) .* smaller kernel or more padding"),
+     r"conv1d: a kernel of size \(3,\) .* does not fit into an input of spatial size \(2,\) .* smaller kernel "
+     r"or more padding"),
     (lambda: F.conv2d(ones(1, 4, 5, 5), ones(4, 1, 3, 3), groups=3), ShapeError,
      "conv2d: groups=3 must be at least 1 and divide the 4 output channels"),
     (lambda: F.conv2d(ones(1, 4, 5, 5), ones(4, 1, 3, 3), groups=0), ShapeError, "groups=0 must be at least 1"),
@@ -35,17 +39,20 @@ MISTAKES = [
     (lambda: F.conv2d(ones(1, 3, 5, 5), ones(4, 3, 3, 3), padding=-1), ShapeError, "padding=-1 must be at least 0"),
     (lambda: F.conv2d(ones(1, 3, 5, 5), ones(4, 3, 3, 3), stride=(1, 2, 3)), ShapeError,
      r"conv2d: stride=\(1, 2, 3\) has 3 entries, it needs one number or 2"),
-    (lambda: F.conv2d(ones(1, 3, 5, 5), ones(4, 3, 3, 3), stride=1.5), TypeError, "stride=1.5 must be an integer or a tuple of 2"),
+    (lambda: F.conv2d(ones(1, 3, 5, 5), ones(4, 3, 3, 3), stride=1.5), TypeError,
+     "stride=1.5 must be an integer or a tuple of 2"),
     (lambda: F.conv2d(ones(1, 3, 5, 5), ones(4, 3, 3, 3), stride=2, padding="same"), ValueError,
      r"conv2d: padding='same' keeps the size only at stride 1, not \(2, 2\)"),
     (lambda: F.conv2d(ones(1, 3, 5, 5), ones(4, 3, 3, 3), padding="full"), ValueError,
      "padding='full' must be 'same', 'valid', an integer or a tuple of 2"),
     # transposed convolution
     (lambda: F.conv_transpose2d(ones(1, 3, 5, 5), ones(4, 3, 3, 3)), ShapeError,
-     r"conv_transpose2d: .* has 3 channels, but a weight of shape \(4, 3, 3, 3\) takes 4: its first axis is input channels"),
+     r"conv_transpose2d: .* has 3 channels, but a weight of shape \(4, 3, 3, 3\) takes 4: its first axis is "
+     r"input channels"),
     (lambda: F.conv_transpose2d(ones(1, 4, 5, 5), ones(4, 3, 3, 3), stride=2, output_padding=2), ShapeError,
      r"conv_transpose2d: output_padding=2 must be smaller than the stride \(2, 2\) or the dilation"),
-    (lambda: F.conv_transpose2d(ones(1, 4, 5, 5), ones(4, 3, 3, 3), groups=3), ShapeError, "divide the 4 input channels"),
+    (lambda: F.conv_transpose2d(ones(1, 4, 5, 5), ones(4, 3, 3, 3), groups=3), ShapeError,
+     "divide the 4 input channels"),
     (lambda: F.conv_transpose1d(ones(1, 4, 1), ones(4, 3, 3), padding=2), ShapeError,
      r"conv_transpose1d: the output would have spatial size \(-1,\): padding=2 removes more than there is"),
     (lambda: F.conv_transpose1d(ones(1, 4, 0), ones(4, 3, 3)), ShapeError, "has a spatial axis without elements"),
@@ -53,11 +60,13 @@ MISTAKES = [
     (lambda: F.max_pool2d(ones(1, 3, 5, 5), 2, padding=2), ShapeError,
      r"max_pool2d: padding=\(2, 2\) must be at most half of the kernel \(2, 2\)"),
     (lambda: F.max_pool2d(ones(1, 3, 5, 5), 6), ShapeError, r"max_pool2d: a kernel of size \(6, 6\) .* does not fit"),
-    (lambda: F.max_pool1d(ones(1, 1, 1, 5), 2), ShapeError, r"max_pool1d: the input has shape \(1, 1, 1, 5\), it must be"),
+    (lambda: F.max_pool1d(ones(1, 1, 1, 5), 2), ShapeError,
+     r"max_pool1d: the input has shape \(1, 1, 1, 5\), it must be"),
     (lambda: F.max_pool1d(ones(1, 1, 1), 2, 1, 1, 2), ShapeError, r"sees nothing of an input of spatial size \(1,\)"),
     (lambda: F.avg_pool2d(ones(1, 3, 5, 5), 2, padding=2), ShapeError, "avg_pool2d: padding=.* at most half"),
     (lambda: F.avg_pool2d(ones(1, 3, 5, 5), 2, divisor_override=0), ValueError, "divisor_override must not be 0"),
-    (lambda: F.avg_pool2d(ones(1, 3, 5, 5, dtype=np.int64), 2), DtypeError, r"avg_pool2d: the input is int64, .*\.float\(\)"),
+    (lambda: F.avg_pool2d(ones(1, 3, 5, 5, dtype=np.int64), 2), DtypeError,
+     r"avg_pool2d: the input is int64, .*\.float\(\)"),
     (lambda: F.adaptive_avg_pool2d(ones(1, 3, 5, 5), (2, 2, 2)), ShapeError, "output_size=.* has 3 entries"),
     (lambda: F.adaptive_avg_pool1d(ones(1, 3, 5, dtype=np.int64), 2), DtypeError, "the input is int64"),
     (lambda: F.adaptive_max_pool2d(ones(1, 3, 0, 5), 2), ShapeError, "has a spatial axis without elements"),
@@ -77,11 +86,14 @@ MISTAKES = [
     (lambda: F.interpolate(ones(1, 1, 2), 4, mode="bilinear"), ShapeError,
      r"the input has shape \(1, 1, 2\); mode='bilinear' takes \(batch, channels\) and 2 spatial axes"),
     (lambda: F.interpolate(ones(1, 1, 2), 4, mode="lanczos"), ValueError, "mode='lanczos' must be one of nearest"),
-    (lambda: F.interpolate(ones(1, 1, 2), 4, align_corners=True), ValueError, "align_corners is an option of the linear"),
-    (lambda: F.interpolate(ones(1, 1, 2), scale_factor=0.4), ShapeError, r"leaves nothing of an input of spatial size \(2,\)"),
+    (lambda: F.interpolate(ones(1, 1, 2), 4, align_corners=True), ValueError,
+     "align_corners is an option of the linear"),
+    (lambda: F.interpolate(ones(1, 1, 2), scale_factor=0.4), ShapeError,
+     r"leaves nothing of an input of spatial size \(2,\)"),
     (lambda: F.interpolate(ones(1, 1, 2), scale_factor=(1, 2)), ShapeError, "must be a positive number, or 1 of them"),
     (lambda: F.interpolate(ones(1, 1, 2), 4, recompute_scale_factor=True), ValueError, "needs a scale_factor"),
-    (lambda: F.interpolate(ones(1, 1, 2, 2), 4, mode="bilinear", antialias=True), ValueError, "antialias=True is not offered"),
+    (lambda: F.interpolate(ones(1, 1, 2, 2), 4, mode="bilinear", antialias=True), ValueError,
+     "antialias=True is not offered"),
     (lambda: F.interpolate(ones(1, 1, 2, dtype=np.int64), 4), DtypeError, r"the input is int64, .*\.float\(\)"),
     (lambda: F.pixel_shuffle(ones(1, 3, 2, 2), 2), ShapeError, "has 3 channels, which must be a multiple of .* = 4"),
     (lambda: F.pixel_shuffle(ones(2, 2), 2), ShapeError, r"must end in \(channels, height, width\)"),

@@ -9,8 +9,8 @@ work is cut differently. Columns ("im2col") are never made for a whole image, bu
 - convolution_weight: a task is a block of input channels and a share of the images; the shares' sums are added at the
   end. How the work is cut depends on the shapes alone, never on the number of threads, so the bits do not either.
 
-Where every input channel has kernels of its own, depthwise.py sums directly. What these kernels do not do (three dimensions, dtypes other than float32 and float64, tiny sizes, no BLAS) the
-reference does.
+Where every input channel has kernels of its own, depthwise.py sums directly. What these kernels do not do (three
+dimensions, dtypes other than float32 and float64, tiny sizes, no BLAS) the reference does.
 """
 
 from math import prod

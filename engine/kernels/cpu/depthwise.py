@@ -1,13 +1,14 @@
 """Depthwise convolution and its two adjoints: every input channel has kernels of its own, and no sum is over channels.
 
-There a matrix product has nothing to reuse, so the sums are done directly, one plane at a time in a buffer in the cache.
-The buffer holds the padded plane cut into phases: phase (r, s) has the rows r, r + stride, r + 2 stride … and the columns
-s, s + stride …. What a kernel element sees, for all outputs, is then one contiguous piece of the buffer, whatever the stride:
-output (i, j) is at i * width + j, and the input that kernel element (kh, kw) multiplies with lies a constant further on.
-Each row of the pieces is as long as a phase's; what lies between the outputs' end and the row's end counts for nothing.
+There a matrix product has nothing to reuse, so the sums are done directly, one plane at a time in a buffer in the
+cache. The buffer holds the padded plane cut into phases: phase (r, s) has the rows r, r + stride, r + 2 stride … and
+the columns s, s + stride …. What a kernel element sees, for all outputs, is then one contiguous piece of the buffer,
+whatever the stride: output (i, j) is at i * width + j, and the input that kernel element (kh, kw) multiplies with
+lies a constant further on. Each row of the pieces is as long as a phase's; what lies between the outputs' end and the
+row's end counts for nothing.
 
-An output channel o belongs to the input channel o // multiplier. Which task does what depends on the shapes alone, so the
-bits do not depend on the number of threads.
+An output channel o belongs to the input channel o // multiplier. Which task does what depends on the shapes alone, so
+the bits do not depend on the number of threads.
 """
 
 from typing import Any

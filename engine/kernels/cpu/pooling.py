@@ -1,4 +1,4 @@
-"""Pooling in one and two spatial dimensions (the taking of maxima in any number), a task for each (image, channel) plane.
+"""Pooling in one and two spatial dimensions (taking maxima in any number), a task for each (image, channel) plane.
 
 The functions are those of the reference (`chainrule.kernels.reference.pooling`), which also does what these do not:
 three dimensions, dtypes other than float32 and float64, and sizes too small to be worth compiled code.
@@ -187,7 +187,7 @@ def _compiled(array: Any, indices: Any) -> bool:
 
 
 def take_from_planes(x: Any, indices: Any) -> Any:
-    """The elements at flat positions of every plane: x (N, C, *S), indices (N, C, *out) -> (N, C, *out); see the reference.
+    """The elements at flat positions of every plane: x (N, C, *S), indices (N, C, *out) -> (N, C, *out).
 
     >>> take_from_planes(np.array([[[1., 3, 2, 0]]]), np.array([[[1, 2, 1]]]))
     array([[[3., 2., 3.]]])
