@@ -239,6 +239,8 @@ class Op:
         self.asks = tuple(None if f is None else self._asked(i, f) for i, f in zip(self.inputs, self.formulas, strict=True))
         self.plans: dict[int, Any] = {}
         if forward is None:
+            if name in table:
+                raise ValueError(f"Op {name!r}: the table has a row of this name already")
             table[name] = self
             setattr(ops, name, self)
 

@@ -224,7 +224,8 @@ class Module:
         if not isinstance(name, str) or not name or "." in name:
             raise KeyError(f"{name!r} cannot name a part of {type(self).__name__}: a name is a string without dots")
         taken = vars(self).get(name)
-        if taken is not None and not isinstance(taken, kind) or hasattr(type(self), name):
+        other = taken is not None and (not isinstance(taken, kind) or isinstance(taken, Parameter) and kind is Tensor)
+        if other or hasattr(type(self), name):
             raise KeyError(f"{type(self).__name__} already has an attribute {name!r}; choose another name")
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import chainrule as cr
 import numpy as np
+from chainrule import names
 from chainrule.tensor import Tensor
 from tests.samples.table import Sample
 
@@ -14,6 +15,8 @@ def resolve(root: Any, name: str) -> Callable[..., Any]:
     first, _, rest = name.partition(".")
     if first == "Tensor":
         return lambda self, *args, **kwargs: getattr(self, rest)(*args, **kwargs)
+    if root is cr and not hasattr(cr, first):
+        root = names.ops  # a row that users do not call by itself
     for part in name.split("."):
         root = getattr(root, part)
     found: Callable[..., Any] = root

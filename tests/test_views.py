@@ -5,9 +5,10 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-import chainrule as cr
 import numpy as np
 import pytest
+
+import chainrule as cr
 from chainrule.tensor import Tensor
 
 X = np.array([[0.7, -1.2, 0.4, 1.9], [-0.3, 0.8, -1.5, 0.6], [1.1, -0.9, 0.2, -1.7]])
@@ -144,9 +145,9 @@ def through_detach(x: Tensor, w: Tensor) -> Tensor:
     return weighted(h)
 
 
-FUNCTIONS = [write_to_a_view, older_sibling, view_of_a_view, write_through_transposed, base_in_another_order, constant_buffer,
-             loop_over_rows, masks_and_arrays, many_methods, diagonal_and_flat, overwritten_whole, shifted_onto_itself,
-             leading_axes_of_size_1, constant_times_recorded, split_and_chunk, through_detach]
+FUNCTIONS = [write_to_a_view, older_sibling, view_of_a_view, write_through_transposed, base_in_another_order,
+             constant_buffer, loop_over_rows, masks_and_arrays, many_methods, diagonal_and_flat, overwritten_whole,
+             shifted_onto_itself, leading_axes_of_size_1, constant_times_recorded, split_and_chunk, through_detach]
 each_function = pytest.mark.parametrize("f", FUNCTIONS, ids=lambda f: f.__name__)
 
 
@@ -220,15 +221,22 @@ def test_writes_leave_no_cycles(f: Callable[..., Tensor]) -> None:
 
 def test_views_share_memory_and_copies_do_not() -> None:
     views: list[Callable[[Tensor], Any]] = [
-        lambda t: t[1:], lambda t: t[0, 1], lambda t: t[::-1], lambda t: t[None], lambda t: t[..., 0], lambda t: t.T, lambda t: t.mT,
-        lambda t: t.view(-1), lambda t: t.reshape(2, 6), lambda t: t.flatten(), lambda t: t.unflatten(1, (2, 2)), lambda t: t.t(),
-        lambda t: t.permute(1, 0), lambda t: t.transpose(0, 1), lambda t: t.movedim(0, 1), lambda t: t.unsqueeze(0).squeeze(0),
-        lambda t: t.expand(2, 3, 4), lambda t: t.diagonal(), lambda t: t.narrow(0, 1, 1), lambda t: t.select(0, 1), lambda t: t.chunk(2)[0],
-        lambda t: t.split(1, dim=1)[2], lambda t: t.unbind(1)[0], lambda t: t.unfold(1, 2, 2), lambda t: t.detach(), lambda t: t[cr.tensor(1)],
+        lambda t: t[1:], lambda t: t[0, 1], lambda t: t[::-1], lambda t: t[None], lambda t: t[..., 0], lambda t: t.T,
+        lambda t: t.mT,
+        lambda t: t.view(-1), lambda t: t.reshape(2, 6), lambda t: t.flatten(), lambda t: t.unflatten(1, (2, 2)),
+        lambda t: t.t(),
+        lambda t: t.permute(1, 0), lambda t: t.transpose(0, 1), lambda t: t.movedim(0, 1),
+        lambda t: t.unsqueeze(0).squeeze(0),
+        lambda t: t.expand(2, 3, 4), lambda t: t.diagonal(), lambda t: t.narrow(0, 1, 1), lambda t: t.select(0, 1),
+        lambda t: t.chunk(2)[0],
+        lambda t: t.split(1, dim=1)[2], lambda t: t.unbind(1)[0], lambda t: t.unfold(1, 2, 2), lambda t: t.detach(),
+        lambda t: t[cr.tensor(1)],
     ]
     copies: list[Callable[[Tensor], Any]] = [
-        lambda t: t.clone(), lambda t: t[[0, 1]], lambda t: t[Tensor(X > 0)], lambda t: t.flip(0), lambda t: t.roll(1, 0), lambda t: t.repeat(1, 1),
-        lambda t: t.tile(1), lambda t: t.T.contiguous(), lambda t: t.T.reshape(-1), lambda t: t.tril(5), lambda t: t.diag(),
+        lambda t: t.clone(), lambda t: t[[0, 1]], lambda t: t[Tensor(X > 0)], lambda t: t.flip(0),
+        lambda t: t.roll(1, 0), lambda t: t.repeat(1, 1),
+        lambda t: t.tile(1), lambda t: t.T.contiguous(), lambda t: t.T.reshape(-1), lambda t: t.tril(5),
+        lambda t: t.diag(),
         lambda t: cr.cat([t]), lambda t: t.index_select(0, cr.tensor([0])), lambda t: t.repeat_interleave(1, 0),
         lambda t: t.masked_fill(Tensor(X > 99), 0), lambda t: cr.pad(t, (0, 0)), lambda t: cr.pad(t, (0, 0), "reflect"),
     ]
@@ -245,10 +253,11 @@ def test_views_share_memory_and_copies_do_not() -> None:
         np.testing.assert_array_equal(t.data, X, err_msg=f"copy {i} wrote to its source")
 
 
-@pytest.mark.parametrize("write", [lambda t: t.add_(1.0), lambda t: t.__setitem__(0, 1.0), lambda t: t[0].zero_(), lambda t: t.T.mul_(2.0)])
+@pytest.mark.parametrize("write", [
+    lambda t: t.add_(1.0), lambda t: t.__setitem__(0, 1.0), lambda t: t[0].zero_(), lambda t: t.T.mul_(2.0)])
 def test_a_leaf_cannot_be_written_while_recording(write: Callable[[Tensor], Any]) -> None:
     x, _ = leaves()
-    with pytest.raises(cr.AutogradError, match=r"(add_|setitem|zero_|mul(tiply)?_): in-place write to a leaf .*no_grad"):
+    with pytest.raises(cr.AutogradError, match=r"(add_|setitem|zero_|mul(tiply)?_): in-place write to a leaf.*no_grad"):
         write(x)
     np.testing.assert_array_equal(x.data, X)
     with cr.no_grad():
@@ -261,12 +270,14 @@ def test_a_kept_value_that_was_changed_is_named() -> None:
     h = x * 2.0
     y = h * w
     h[0] = 0.0
-    with pytest.raises(cr.AutogradError, match=r"multiply, called at .*test_views\.py:\d+, in test_a_kept.*changed in place"):
+    words = r"multiply, called at .*test_views\.py:\d+, in test_a_kept.*changed in place"
+    with pytest.raises(cr.AutogradError, match=words):
         y.sum().backward()
 
 
 @pytest.mark.parametrize("write", [
-    lambda h: h.detach().add_(1.0), lambda h: h[1].mul_(2.0), lambda h: h.T[0].zero_(), lambda h: h.detach()[0].zero_()])
+    lambda h: h.detach().add_(1.0), lambda h: h[1].mul_(2.0), lambda h: h.T[0].zero_(),
+    lambda h: h.detach()[0].zero_()])
 def test_writes_through_any_view_and_detach_are_noticed(write: Callable[[Tensor], Any]) -> None:
     x, w = leaves()
     h = x * 2.0
@@ -320,7 +331,7 @@ def test_bad_indices_name_the_op_and_the_shape(index: Any, error: type[Exception
 
 def test_values_that_do_not_fit() -> None:
     x = Tensor(X.copy())
-    with pytest.raises(cr.ShapeError, match=r"setitem: a value of shape \(3,\) into a float64 tensor of shape \(3, 4\)"):
+    with pytest.raises(cr.ShapeError, match=r"setitem: a value of shape \(3,\) into a float64 tensor.*\(3, 4\)"):
         x[0] = Tensor(W[:3])
     with pytest.raises(cr.ShapeError, match="add_: the result has shape.*cannot grow"):
         x[0].add_(x)
@@ -409,7 +420,8 @@ def test_random_programs_of_views_and_writes() -> None:
     """Against a plain NumPy program: what a sequence of writes through views of views does to the values."""
     rng = np.random.default_rng(3)
     steps: list[Callable[[Any], Any]] = [
-        lambda a: a[1:], lambda a: a[::-1], lambda a: a[..., ::2], lambda a: a.T, lambda a: a[None], lambda a: a[0, ...]]
+        lambda a: a[1:], lambda a: a[::-1], lambda a: a[..., ::2], lambda a: a.T, lambda a: a[None],
+        lambda a: a[0, ...]]
     for _ in range(100):
         array = rng.normal(size=(3, 4, 2))
         leaf = Tensor(array.copy(), requires_grad=True)

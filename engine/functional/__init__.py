@@ -16,6 +16,7 @@ from chainrule.functional.losses import *
 from chainrule.functional.losses_classification import *
 from chainrule.functional.losses_ranking import *
 from chainrule.functional.normalization import *
+from chainrule.functional.padding import *
 from chainrule.functional.pooling import *
 from chainrule.functional.recurrent import *
 from chainrule.functional.similarity import *

@@ -5,7 +5,7 @@ from typing import Any
 from chainrule.arguments import axes_of, axis_of, one_of
 from chainrule.errors import ShapeError
 from chainrule.graph import Op
-from chainrule.names import ops
+from chainrule.methods.typed import ops
 from chainrule.ops.shapes import shape_of
 from chainrule.registry import public
 from chainrule.tensor import Tensor
@@ -41,7 +41,8 @@ def permute_dims(input: Any, axes: Any) -> Tensor:
     input = ops.as_tensor(input)
     found = tuple(axis_of("permute", a, input) for a in axes)
     if sorted(found) != list(range(input.ndim)):
-        raise ShapeError(f"permute: {tuple(axes)} does not name each of the {input.ndim} axes of shape {input.shape} once")
+        raise ShapeError(f"permute: {tuple(axes)} does not name each of the {input.ndim} axes of shape {input.shape} "
+                         "once")
     return _permute(input, axes=found)
 
 

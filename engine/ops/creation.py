@@ -224,6 +224,13 @@ def _constant(name: str, size: Any, value: Any, dtype: Any, device: Any, require
 
 
 @public
+def detach(input: Any) -> Tensor:
+    """The same memory without the history: see `Tensor.detach`."""
+    found: Tensor = as_tensor(input).detach()
+    return found
+
+
+@public
 def zeros_like(input: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, *,
                shape: Any = None) -> Tensor:
     """Zeros with the shape and dtype of `input` (or those given).

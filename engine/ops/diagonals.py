@@ -5,7 +5,7 @@ from typing import Any
 from chainrule.arguments import axis_of
 from chainrule.errors import ShapeError
 from chainrule.graph import Op
-from chainrule.names import ops
+from chainrule.methods.typed import ops
 from chainrule.registry import public
 from chainrule.tensor import Tensor
 
@@ -22,12 +22,14 @@ _unfold_windows = Op("unfold_windows", word="linear", views=True,
                      input=lambda xp, g, input_shape, axis, size, step: xp.unfold_windows_adjoint(
                          g, axis=axis, size=size, step=step, shape=input_shape))
 _unfold_windows_adjoint = Op("unfold_windows_adjoint", word="linear",
-                             input=lambda xp, g, axis, size, step: xp.unfold_windows(g, axis=axis, size=size, step=step))
+                             input=lambda xp, g, axis, size, step: xp.unfold_windows(g, axis=axis, size=size,
+                                                                                     step=step))
 
 
 @public
 def diagonal(input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
-    """The diagonals of the matrices that `dim1` and `dim2` span, as a new last axis: out[…, i] = input[…, i, i + offset].
+    """The diagonals of the matrices that `dim1` and `dim2` span, as a new last axis: out[…, i] = input[…, i, i +
+    offset].
 
     A view. `offset` above 0 lies above the main diagonal. Raises ShapeError where the two axes are one.
 
@@ -80,7 +82,7 @@ def diag(input: Any, diagonal: int = 0) -> Tensor:
         return diag_embed(input, diagonal)
     if input.ndim != 2:
         raise ShapeError(f"diag: a vector or a matrix is needed, got shape {input.shape}; see diagonal and diag_embed")
-    return ops.clone(ops.diagonal(input, diagonal))  # type: ignore[no-any-return]
+    return ops.clone(ops.diagonal(input, diagonal))
 
 
 def _matrix(op: str, input: Any) -> Tensor:
@@ -92,7 +94,8 @@ def _matrix(op: str, input: Any) -> Tensor:
 
 @public
 def tril(input: Any, diagonal: int = 0) -> Tensor:
-    """The lower triangle of each matrix, zeros above the diagonal: out[…, i, j] = input[…, i, j] where j - i <= diagonal.
+    """The lower triangle of each matrix, zeros above the diagonal: out[…, i, j] = input[…, i, j] where j - i <=
+    diagonal.
 
     >>> import chainrule as cr
     >>> cr.tensor([[1, 2], [3, 4]]).tril()
@@ -104,7 +107,8 @@ def tril(input: Any, diagonal: int = 0) -> Tensor:
 
 @public
 def triu(input: Any, diagonal: int = 0) -> Tensor:
-    """The upper triangle of each matrix, zeros below the diagonal: out[…, i, j] = input[…, i, j] where j - i >= diagonal.
+    """The upper triangle of each matrix, zeros below the diagonal: out[…, i, j] = input[…, i, j] where j - i >=
+    diagonal.
 
     >>> import chainrule as cr
     >>> cr.tensor([[1, 2], [3, 4]]).triu(1)
@@ -115,7 +119,8 @@ def triu(input: Any, diagonal: int = 0) -> Tensor:
 
 
 @public
-def unfold_windows(input: Any, dimension: int | None = None, size: int = 1, step: int = 1, *, axis: int | None = None) -> Tensor:
+def unfold_windows(input: Any, dimension: int | None = None, size: int = 1, step: int = 1, *,
+                   axis: int | None = None) -> Tensor:
     """All windows of `size` elements along an axis, one every `step`, as a new last axis (`tensor.unfold`):
     out[…, i, …, k] = input[…, i·step + k, …]. A view, read-only where windows overlap.
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from chainrule.errors import DtypeError, ShapeError
 from chainrule.graph import Op
-from chainrule.names import ops
+from chainrule.methods.typed import ops
 from chainrule.ops.shapes import together
 from chainrule.registry import public
 from chainrule.tensor import Tensor
@@ -36,12 +36,14 @@ def _raw_part(part: Any) -> Any:
         part = np.asarray([np.asarray(p) for p in part], dtype=None if part else np.int64)
     if isinstance(part, np.ndarray | np.generic):
         if part.dtype.kind not in "iub":
-            raise DtypeError(f"getitem: an index is a {part.dtype} array; indices are integers or bools, convert with .long()")
+            raise DtypeError(f"getitem: an index is a {part.dtype} array; indices are integers or bools, convert with "
+                             ".long()")
         # one integer selects a view; of the rest a copy, since later writes to it must not change what was read here
         return int(part) if not part.ndim and part.dtype.kind != "b" else np.array(part)
     if hasattr(part, "__index__"):
         return part.__index__()
-    raise DtypeError(f"getitem: {part!r:.60} is not an index; use integers, slices, None, ..., and arrays of integers or bools")
+    raise DtypeError(f"getitem: {part!r:.60} is not an index; use integers, slices, None, ..., and arrays of integers "
+                     "or bools")
 
 
 def _bound(value: Any) -> Any:
@@ -94,7 +96,7 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Tensor:
         value = value if value.dtype.kind == "c" else value.to(input.dtype)
     elif isinstance(value, float) and input.dtype.kind not in "fc":
         raise DtypeError(f"masked_fill: {value} does not fit into a {input.dtype} tensor")
-    return ops.where(mask, value, input)  # type: ignore[no-any-return]
+    return ops.where(mask, value, input)
 
 
 @public
@@ -133,16 +135,19 @@ def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
 @public
 def unique(input: Any, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False,
            dim: int | None = None) -> Any:
-    """The different elements, in ascending order (whatever `sorted` says); with `dim` the different slices. Not recorded.
+    """The different elements, in ascending order (whatever `sorted` says); with `dim` the different slices. Not
+    recorded.
 
-    With `return_inverse` also where each element of the input is among them, with `return_counts` how often each occurs.
+    With `return_inverse` also where each element of the input is among them, with `return_counts` how often each
+    occurs.
 
     >>> import chainrule as cr
     >>> cr.unique(cr.tensor([3, 1, 3]), return_counts=True)
     (tensor([1, 3]), tensor([1, 2]))
     """
     data = ops.as_tensor(input)._data
-    found = np.unique(data, return_inverse=return_inverse, return_counts=return_counts, axis=dim)
+    find: Any = np.unique
+    found = find(data, return_inverse=return_inverse, return_counts=return_counts, axis=dim)
     if not isinstance(found, tuple):
         return Tensor(found)
     parts = list(found)

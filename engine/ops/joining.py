@@ -7,7 +7,7 @@ import numpy as np
 from chainrule.arguments import axis_of, one_of
 from chainrule.errors import ShapeError
 from chainrule.graph import Op
-from chainrule.names import ops
+from chainrule.methods.typed import ops
 from chainrule.ops.shapes import dim_of, shape_of
 from chainrule.registry import public
 from chainrule.tensor import Tensor
@@ -59,8 +59,8 @@ def cat(tensors: Any, dim: Any = None, *, axis: Any = None) -> Tensor:
     offsets = [0]
     for i, x in enumerate(found):
         if x.ndim != first.ndim or any(a != b for k, (a, b) in enumerate(zip(x.shape, first.shape)) if k != place):
-            raise ShapeError(f"cat: tensor {i} has shape {x.shape}, the first {first.shape}; apart from axis {place} their "
-                             "sizes must be equal")
+            raise ShapeError(f"cat: tensor {i} has shape {x.shape}, the first {first.shape}; apart from axis {place} "
+                             "their sizes must be equal")
         offsets.append(offsets[-1] + x.shape[place])
     return _cat(*found, axis=place, offsets=tuple(offsets))
 
@@ -159,8 +159,8 @@ def column_stack(tensors: Any) -> Tensor:
 
 @public
 def split(input: Any, split_size: Any, dim: Any = None, *, axis: Any = None) -> tuple[Tensor, ...]:
-    """The input cut along `dim` (also `axis`; 0 unless given) into views: of `split_size` elements each (the last may have
-    fewer), or of the sizes listed.
+    """The input cut along `dim` (also `axis`; 0 unless given) into views: of `split_size` elements each (the last may
+    have fewer), or of the sizes listed.
 
     Raises ShapeError where the sizes do not add up to the axis.
 
@@ -178,8 +178,8 @@ def split(input: Any, split_size: Any, dim: Any = None, *, axis: Any = None) -> 
     if isinstance(split_size, tuple | list):
         sizes = shape_of((split_size,))
         if sum(sizes) != length or any(n < 0 for n in sizes):
-            raise ShapeError(f"split: sizes {list(sizes)} add up to {sum(sizes)}; axis {place} of shape {input.shape} has "
-                             f"{length}")
+            raise ShapeError(f"split: sizes {list(sizes)} add up to {sum(sizes)}; axis {place} of shape {input.shape} "
+                             f"has {length}")
     else:
         size = split_size.__index__()
         if size < 0 or (not size and length):
@@ -191,8 +191,8 @@ def split(input: Any, split_size: Any, dim: Any = None, *, axis: Any = None) -> 
 
 @public
 def chunk(input: Any, chunks: int, dim: Any = None, *, axis: Any = None) -> tuple[Tensor, ...]:
-    """The input cut along `dim` (also `axis`; 0 unless given) into at most `chunks` views of equal size; the last may be
-    smaller.
+    """The input cut along `dim` (also `axis`; 0 unless given) into at most `chunks` views of equal size; the last may
+    be smaller.
 
     >>> import chainrule as cr
     >>> [c.shape for c in cr.chunk(cr.arange(7), 3)]
@@ -235,7 +235,7 @@ def narrow(input: Any, dim: int, start: int, length: int) -> Tensor:
     first = start.__index__() + (size if start < 0 else 0)
     if not 0 <= first <= size or not 0 <= length <= size - first:
         raise IndexError(f"narrow: {length} elements from {start} on are not in axis {axis} of shape {input.shape}")
-    return ops.getitem(input, cut(axis, slice(first, first + length)))  # type: ignore[no-any-return]
+    return ops.getitem(input, cut(axis, slice(first, first + length)))
 
 
 @public
@@ -250,7 +250,7 @@ def select(input: Any, dim: int, index: int) -> Tensor:
     axis = axis_of("select", dim, input)
     if not input.ndim or not -input.shape[axis] <= index.__index__() < input.shape[axis]:
         raise IndexError(f"select: index {index} is out of range for axis {axis} of shape {input.shape}")
-    return ops.getitem(input, cut(axis, index.__index__()))  # type: ignore[no-any-return]
+    return ops.getitem(input, cut(axis, index.__index__()))
 
 
 # ---- repeated
@@ -271,7 +271,8 @@ def repeat(input: Any, *sizes: Any) -> Tensor:
     if len(times) < input.ndim or any(n < 0 for n in times):
         raise ShapeError(f"repeat: {times} for shape {input.shape}: one number, 0 or more, is needed for each axis")
     own = (1,) * (len(times) - input.ndim) + input.shape
-    between = ops.reshape(input, tuple(n for size in own for n in (1, size)))  # (1, a, 1, b) -> (s, a, t, b) -> (s·a, t·b)
+    # (1, a, 1, b) -> (s, a, t, b) -> (s·a, t·b)
+    between = ops.reshape(input, tuple(n for size in own for n in (1, size)))
     spread = ops.expand(between, tuple(n for pair in zip(times, own) for n in pair))
     out: Tensor = ops.reshape(spread, tuple(n * size for n, size in zip(times, own)))
     return out if out._version is not input._version else ops.clone(out)
@@ -312,14 +313,15 @@ def repeat_interleave(input: Any, repeats: Any, dim: Any = None, *, axis: Any = 
     counts = np.asarray(repeats._data if isinstance(repeats, Tensor) else repeats)
     length = input.shape[place]
     if counts.dtype.kind not in "iu" or (counts < 0).any() or (counts.ndim and counts.shape not in ((1,), (length,))):
-        raise ShapeError(f"repeat_interleave: repeats={repeats!r} for axis {place} of shape {input.shape}: pass a number, 0 "
-                         f"or more, or an integer tensor of shape ({length},)")
-    return ops.take(input, np.repeat(np.arange(length), counts), axis=place)  # type: ignore[no-any-return]
+        raise ShapeError(f"repeat_interleave: repeats={repeats!r} for axis {place} of shape {input.shape}: pass a "
+                         f"number, 0 or more, or an integer tensor of shape ({length},)")
+    return ops.take(input, np.repeat(np.arange(length), counts), axis=place)
 
 
 @public
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
-    """For coordinates along each axis, those of every point of the grid: out[k][i, j, …] is tensors[k] at the k-th index.
+    """For coordinates along each axis, those of every point of the grid: out[k][i, j, …] is tensors[k] at the k-th
+    index.
 
     Vectors or 0-d tensors, also as one list; `indexing="xy"` swaps the first two axes. Read-only views.
 

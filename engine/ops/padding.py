@@ -7,7 +7,7 @@ import numpy as np
 from chainrule.arguments import axes_of, one_of
 from chainrule.errors import DtypeError, ShapeError
 from chainrule.graph import Op
-from chainrule.names import ops
+from chainrule.methods.typed import ops
 from chainrule.ops.shapes import shape_of
 from chainrule.registry import public
 from chainrule.tensor import Tensor
@@ -35,8 +35,8 @@ def flip(input: Any, *dims: Any) -> Tensor:
 
 @public
 def roll(input: Any, shifts: Any, dims: Any = None, *, axis: Any = None) -> Tensor:
-    """The elements moved on by `shifts` places along the axes `dims` (also `axis`); what is moved beyond the end comes in
-    at the start. Without axes the flattened input is rolled.
+    """The elements moved on by `shifts` places along the axes `dims` (also `axis`); what is moved beyond the end comes
+    in at the start. Without axes the flattened input is rolled.
 
     Raises ShapeError where shifts and axes differ in number.
 
@@ -51,7 +51,7 @@ def roll(input: Any, shifts: Any, dims: Any = None, *, axis: Any = None) -> Tens
         if len(moved) != 1:
             raise ShapeError(f"roll: shifts={shifts} need as many axes; pass dims")
         flat = _roll(ops.reshape(input, (-1,)), shift=moved, axis=(0,))
-        return ops.reshape(flat, input.shape)  # type: ignore[no-any-return]
+        return ops.reshape(flat, input.shape)
     places = axes_of("roll", given, input) or ()
     if len(moved) != len(places):
         raise ShapeError(f"roll: shifts={shifts} and dims={given} differ in number")
@@ -68,16 +68,17 @@ def _source(mode: str, n: int, before: int, after: int) -> Any:
     return (n - 1) - np.abs(n - 1 - np.abs(at))  # reflect: mirrored at the first and at the last element
 
 
-_MOST = {"replicate": lambda n: None if n else 0, "circular": lambda n: n, "reflect": lambda n: n - 1}
+_MOST: dict[str, Any] = {"replicate": lambda n: None if n else 0, "circular": lambda n: n, "reflect": lambda n: n - 1}
 
 
 @public
 def pad(input: Any, pad: Any, mode: str = "constant", value: Any = None) -> Tensor:
-    """The input with its last axes made longer: `pad` is (before, after) of the last axis, then of the one before it, ….
+    """The input with its last axes made longer: `pad` is (before, after) of the last axis, then of the one before it,
+    ….
 
     `mode`: "constant" fills with `value` (0 unless given); "reflect" mirrors without repeating the edge, "replicate"
-    repeats the edge, "circular" takes from the other end. Negative widths cut off. Raises ShapeError for an odd number of
-    widths, more than two per axis, or (reflect, circular) widths beyond the axis.
+    repeats the edge, "circular" takes from the other end. Negative widths cut off. Raises ShapeError for an odd number
+    of widths, more than two per axis, or (reflect, circular) widths beyond the axis.
 
     >>> import chainrule as cr
     >>> cr.pad(cr.tensor([1, 2, 3]), (1, 2))
@@ -99,7 +100,8 @@ def pad(input: Any, pad: Any, mode: str = "constant", value: Any = None) -> Tens
     if any(min(p) < 0 for p in pairs):
         for axis, (before, after) in enumerate(pairs):
             if input.shape[axis] + min(before, 0) + min(after, 0) < 0:
-                raise ShapeError(f"pad: {(before, after)} cuts off more than there is along axis {axis} of {input.shape}")
+                raise ShapeError(f"pad: {(before, after)} cuts off more than there is along axis {axis} of "
+                                 f"{input.shape}")
         input = ops.getitem(input, tuple(slice(max(-before, 0), n - max(-after, 0))
                                          for n, (before, after) in zip(input.shape, pairs)))
         pairs = [(max(before, 0), max(after, 0)) for before, after in pairs]
@@ -113,6 +115,7 @@ def pad(input: Any, pad: Any, mode: str = "constant", value: Any = None) -> Tens
             n = input.shape[axis]
             most = _MOST[mode](n)
             if most is not None and max(before, after) > most:
-                raise ShapeError(f"pad: {mode} by {(before, after)} along axis {axis} of shape {input.shape}: at most {most}")
+                raise ShapeError(f"pad: {mode} by {(before, after)} along axis {axis} of shape {input.shape}: at most "
+                                 f"{most}")
             input = ops.take(input, _source(mode, n, before, after), axis=axis)
     return input if any(map(any, pairs)) else ops.clone(input)

@@ -10,13 +10,14 @@ import numpy as np
 from chainrule.arguments import axis_of, one_of
 from chainrule.errors import DtypeError, ShapeError
 from chainrule.graph import SCALARS, Op
-from chainrule.names import ops
+from chainrule.methods.typed import ops
 from chainrule.ops.joining import cut
 from chainrule.ops.shapes import together
 from chainrule.registry import public
 from chainrule.tensor import Tensor
 
-__all__ = ["gather", "index_add", "index_copy", "index_fill", "index_select", "scatter", "scatter_add", "take_along_dim"]
+__all__ = ["gather", "index_add", "index_copy", "index_fill", "index_select", "scatter", "scatter_add",
+           "take_along_dim"]
 
 # whole slices, at indices along one axis
 _take = Op("take",
@@ -24,11 +25,11 @@ _take = Op("take",
            indices=None)
 _take_adjoint = Op("take_adjoint", source=lambda xp, g, indices, axis: xp.take(g, indices, axis=axis), indices=None)
 # single elements: indices along one axis, and the position's own coordinates along the others
-_take_along = Op("take_along_axis",
-                 input=lambda xp, g, input_shape, indices, axis: xp.take_along_axis_adjoint(
+take_along_axis = Op("take_along_axis",
+                 input=lambda xp, g, input_shape, indices, axis: xp.add_along_axis(
                      g, indices, axis=axis, shape=input_shape),
                  indices=None)
-_take_along_adjoint = Op("take_along_axis_adjoint",
+_add_along_axis = Op("add_along_axis",
                          source=lambda xp, g, indices, axis: xp.take_along_axis(g, indices, axis=axis), indices=None)
 _put_along = Op("put_along",
                 input=lambda xp, g, indices, axis: xp.put_along(g, indices, 0, axis=axis),
@@ -59,16 +60,17 @@ def _same_dtype(op: str, input: Tensor, source: Tensor) -> None:
 
 def _fits(op: str, index: Tensor, input: Tensor, axis: int) -> None:
     if index.ndim != input.ndim or any(m > n for k, (m, n) in enumerate(zip(index.shape, input.shape)) if k != axis):
-        raise ShapeError(f"{op}: the index has shape {index.shape}, the tensor {input.shape}; apart from axis {axis} no axis of "
-                         "the index may be longer, and their number is the same")
+        raise ShapeError(f"{op}: the index has shape {index.shape}, the tensor {input.shape}; apart from axis {axis} "
+                         "no axis of the index may be longer, and their number is the same")
 
 
 @public
 def gather(input: Any, dim: int, index: Any) -> Tensor:
-    """Elements picked along `dim`: out[i][j][k] = input[i][index[i][j][k]][k] for dim 1; the result has the index' shape.
+    """Elements picked along `dim`: out[i][j][k] = input[i][index[i][j][k]][k] for dim 1; the result has the index'
+    shape.
 
-    Apart from `dim` the index may be shorter than the input. Raises IndexError for an index not in the axis (negative ones
-    too), ShapeError for shapes that do not fit.
+    Apart from `dim` the index may be shorter than the input. Raises IndexError for an index not in the axis (negative
+    ones too), ShapeError for shapes that do not fit.
 
     >>> import chainrule as cr
     >>> cr.tensor([[1, 2], [3, 4]]).gather(1, cr.tensor([[0, 0], [1, 0]]))
@@ -77,11 +79,11 @@ def gather(input: Any, dim: int, index: Any) -> Tensor:
     """
     input = ops.as_tensor(input)
     if not input.ndim:
-        return ops.reshape(gather(ops.reshape(input, (1,)), dim, ops.reshape(index, (1,))), ())  # type: ignore[no-any-return]
+        return ops.reshape(gather(ops.reshape(input, (1,)), dim, ops.reshape(index, (1,))), ())
     axis = axis_of("gather", dim, input)
     index = _indices("gather", index, input, axis)
     _fits("gather", index, input, axis)
-    return _take_along(input, index, axis=axis)
+    return take_along_axis(input, index, axis=axis)
 
 
 @public
@@ -100,7 +102,8 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None, *, axis: in
         return gather(ops.reshape(input, (-1,)), 0, ops.reshape(indices, (-1,)))
     place = axis_of("take_along_dim", given, input)
     if input.ndim != indices.ndim:
-        raise ShapeError(f"take_along_dim: the input has shape {input.shape}, the indices {indices.shape}; they need as many axes")
+        raise ShapeError(f"take_along_dim: the input has shape {input.shape}, the indices {indices.shape}; they need "
+                         "as many axes")
     rest = together("take_along_dim", *[s[:place] + (1,) + s[place + 1:] for s in (input.shape, indices.shape)])
     full, wanted = [(*rest[:place], x.shape[place], *rest[place + 1:]) for x in (input, indices)]
     return gather(ops.expand(input, full), place, ops.expand(indices, wanted))
@@ -120,7 +123,8 @@ def _scattered(op: str, input: Any, dim: int, index: Any, src: Any) -> tuple[Ten
     if not src.ndim:
         src = ops.expand(src, index.shape)
     if src.ndim != index.ndim or any(m > n for m, n in zip(index.shape, src.shape)):
-        raise ShapeError(f"{op}: the index has shape {index.shape}, the source {src.shape}; no axis of the index may be longer")
+        raise ShapeError(f"{op}: the index has shape {index.shape}, the source {src.shape}; no axis of the index may "
+                         "be longer")
     if src.shape != index.shape:
         src = ops.getitem(src, tuple(slice(n) for n in index.shape))
     return input, index, src, axis
@@ -130,8 +134,8 @@ def _scattered(op: str, input: Any, dim: int, index: Any, src: Any) -> tuple[Ten
 def scatter(input: Any, dim: int, index: Any, src: Any) -> Tensor:
     """A copy of the input with out[i][index[i][j][k]][k] = src[i][j][k] for dim 1; `src` is a tensor or a number.
 
-    Where an element is named twice, which value stays is not defined, nor is the gradient of the other. Raises IndexError
-    for an index not in the axis, ShapeError for shapes that do not fit, DtypeError for differing dtypes.
+    Where an element is named twice, which value stays is not defined, nor is the gradient of the other. Raises
+    IndexError for an index not in the axis, ShapeError for shapes that do not fit, DtypeError for differing dtypes.
 
     >>> import chainrule as cr
     >>> cr.zeros_like(cr.tensor([[1, 2], [3, 4]])).scatter(1, cr.tensor([[1], [0]]), 1)
@@ -142,7 +146,7 @@ def scatter(input: Any, dim: int, index: Any, src: Any) -> Tensor:
     if not input.ndim:
         src = src if src.__class__ in SCALARS else ops.reshape(src, (1,))
         out = scatter(ops.reshape(input, (1,)), dim, ops.reshape(index, (1,)), src)
-        return ops.reshape(out, ())  # type: ignore[no-any-return]
+        return ops.reshape(out, ())
     input, index, src, axis = _scattered("scatter", input, dim, index, src)
     return _put_along(input, index, src, axis=axis)
 
@@ -160,11 +164,11 @@ def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Tensor:
     input = ops.as_tensor(input)
     if not input.ndim:
         src = src if src.__class__ in SCALARS else ops.reshape(src, (1,))
-        return ops.reshape(scatter_add(ops.reshape(input, (1,)), dim, ops.reshape(index, (1,)), src), ())  # type: ignore[no-any-return]
+        return ops.reshape(scatter_add(ops.reshape(input, (1,)), dim, ops.reshape(index, (1,)), src), ())
     input, index, src, axis = _scattered("scatter_add", input, dim, index, src)
     if not isinstance(src, Tensor):
         src = ops.as_tensor(np.full(index.shape, src, input.dtype))
-    return ops.add(input, _take_along_adjoint(src, index, axis=axis, shape=input.shape))  # type: ignore[no-any-return]
+    return ops.add(input, _add_along_axis(src, index, axis=axis, shape=input.shape))
 
 
 # ---- whole slices
@@ -180,14 +184,15 @@ def _along(op: str, input: Any, dim: int, index: Any) -> tuple[Tensor, int, Tens
     return input, axis, index
 
 
-def _sourced(op: str, input: Tensor, axis: int, index: Tensor, source: Any) -> Tensor:
-    source = ops.atleast_1d(source)
+def _sourced(op: str, input: Tensor, axis: int, index: Tensor, source: Any) -> Any:
+    source = ops.as_tensor(source)
+    source = source if source.ndim else source.reshape(1)
     _same_dtype(op, input, source)
     wanted = (*input.shape[:axis], index.shape[0], *input.shape[axis + 1:])
     if source.shape != wanted:
-        raise ShapeError(f"{op}: the source has shape {source.shape}; for {index.shape[0]} indices into axis {axis} of shape "
-                         f"{input.shape} it must have {wanted}")
-    return source  # type: ignore[no-any-return]
+        raise ShapeError(f"{op}: the source has shape {source.shape}; for {index.shape[0]} indices into axis {axis} "
+                         f"of shape {input.shape} it must have {wanted}")
+    return source
 
 
 @public
@@ -202,7 +207,7 @@ def index_select(input: Any, dim: int, index: Any) -> Tensor:
     shape = ops.as_tensor(input).shape
     input, axis, index = _along("index_select", input, dim, index)
     out = _take(input, index, axis=axis)
-    return out if shape else ops.reshape(out, ())  # type: ignore[no-any-return]
+    return out if shape else ops.reshape(out, ())
 
 
 @public
@@ -220,12 +225,12 @@ def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) 
     source = _sourced("index_add", input, axis, index, source)
     added = _take_adjoint(source if alpha == 1 else ops.multiply(source, alpha), index, axis=axis, shape=input.shape)
     out: Tensor = ops.add(input, added)
-    return out if shape else ops.reshape(out, ())  # type: ignore[no-any-return]
+    return out if shape else ops.reshape(out, ())
 
 
 def _replaced(input: Tensor, axis: int, index: Tensor, value: Any) -> Tensor:
     path = (("getitem", {"index": cut(axis, index._data.copy())}),)
-    return ops.write(input, value, path=path)  # type: ignore[no-any-return]
+    return ops.write(input, value, path=path)
 
 
 @public
@@ -238,7 +243,7 @@ def index_copy(input: Any, dim: int, index: Any, source: Any) -> Tensor:
     """
     shape = ops.as_tensor(input).shape
     input, axis, index = _along("index_copy", input, dim, index)
-    return ops.reshape(_replaced(input, axis, index, _sourced("index_copy", input, axis, index, source)), shape)  # type: ignore[no-any-return]
+    return ops.reshape(_replaced(input, axis, index, _sourced("index_copy", input, axis, index, source)), shape)
 
 
 @public
@@ -255,4 +260,4 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Tensor:
         raise ShapeError(f"index_fill: the value has shape {value.shape}, it must be a single one; see index_copy")
     if isinstance(value, float) and input.dtype.kind not in "fc":
         raise DtypeError(f"index_fill: {value} does not fit into a {input.dtype} tensor")
-    return ops.reshape(_replaced(input, axis, index, value), shape)  # type: ignore[no-any-return]
+    return ops.reshape(_replaced(input, axis, index, value), shape)

@@ -6,7 +6,7 @@ from typing import Any
 from chainrule.arguments import axis_of, one_of
 from chainrule.errors import ShapeError
 from chainrule.graph import Op
-from chainrule.names import ops
+from chainrule.methods.typed import ops
 from chainrule.registry import public
 from chainrule.tensor import Tensor
 
@@ -32,7 +32,8 @@ def dim_of(op: str, dim: Any, axis: Any, default: int, input: Any, extra: int = 
 
 
 def filled(op: str, shape: tuple[int, ...], count: int, described: Any) -> tuple[int, ...]:
-    """`shape` with its -1, of which there may be one, replaced by what is left; ShapeError unless it has `count` elements."""
+    """`shape` with its -1, of which there may be one, replaced by what is left; ShapeError unless it has `count`
+    elements."""
     unknown = shape.count(-1)
     known = math.prod(n for n in shape if n != -1)
     if unknown == 1 and known and count % known == 0:
@@ -182,8 +183,8 @@ def expand(input: Any, *shape: Any) -> Tensor:
     found = tuple(own[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(wanted))
     for i, n in enumerate(found):
         if n < 0 or (i >= lead and own[i - lead] not in (1, n)):
-            raise ShapeError(f"expand: shape {own} does not expand to {wanted}: axis {i} cannot become {n}; only axes of "
-                             "size 1 and new ones in front are repeated")
+            raise ShapeError(f"expand: shape {own} does not expand to {wanted}: axis {i} cannot become {n}; only axes "
+                             "of size 1 and new ones in front are repeated")
     return input if found == own else _broadcast_to(input, shape=found)
 
 

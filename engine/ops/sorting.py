@@ -13,6 +13,7 @@ from chainrule.graph import Op
 from chainrule.names import ops
 from chainrule.ops.products import count
 from chainrule.ops.reductions import arguments, evenly
+from chainrule.ops.scattering import take_along_axis
 from chainrule.registry import public
 from chainrule.tensor import Tensor
 
@@ -34,18 +35,11 @@ class Extremes(NamedTuple):
     max: Tensor
 
 
-# index: int64, of the input's shape but along `axis`
-_take_along_axis = Op("take_along_axis", input=lambda xp, g, index, input_shape, axis:
-                      xp.add_along_axis(g, index, axis=axis, shape=input_shape), index=None)
-_add_along_axis = Op("add_along_axis", input=lambda xp, g, index, axis: xp.take_along_axis(g, index, axis=axis),
-                     index=None)
-
-
 def pick_along(input: Tensor, indices: Tensor, axis: int, keepdim: bool) -> Picked:
     """The values at `indices` along an axis, which stays only where `keepdim`."""
     if not input.ndim:  # the only element, whatever is asked
         return Picked(ops.identity(input), ops.reshape(indices, ()))
-    values = _take_along_axis(input, indices, axis=axis)
+    values = take_along_axis(input, indices, axis=axis)
     if keepdim:
         return Picked(values, indices)
     shape = values.shape[:axis] + values.shape[axis + 1:]
@@ -301,5 +295,5 @@ def median(input: Any, dim: int | None = None, keepdim: bool = False, *, axis: i
     at = lambda i: order[(*(slice(None),) * place, slice(i, i + 1))]  # noqa: E731
     middle, last = at((input.shape[place] - 1) // 2), at(input.shape[place] - 1)
     if input.dtype.kind == "f":  # a NaN sorts last, and is the median
-        middle = ops.where(ops.isnan(_take_along_axis(input.detach(), last, axis=place)), last, middle)
+        middle = ops.where(ops.isnan(take_along_axis(input.detach(), last, axis=place)), last, middle)
     return pick_along(input, middle, place, keepdim or keepdims)

@@ -6,12 +6,11 @@ from typing import Any
 import numpy as np
 
 from chainrule.arguments import axis_of, one_of
-from chainrule.errors import ShapeError
+from chainrule.errors import DtypeError, ShapeError
 from chainrule.graph import Op, table
 from chainrule.names import ops
-from chainrule.ops.linalg import vector_norm
 from chainrule.ops.products import count
-from chainrule.ops.reductions import arguments, kept
+from chainrule.ops.reductions import arguments, evenly, kept
 from chainrule.registry import public
 from chainrule.tensor import Tensor
 
@@ -104,6 +103,42 @@ def std_mean(input: Any, dim: Any = None, unbiased: bool | None = None, keepdim:
 
 # ---- norms
 
+def _slope_of_norm(xp: Any, g: Any, input: Any, out: Any, p: float, axis: Any, keepdims: bool) -> Any:
+    """sign(x) |x|**(p-1) / out**(p-1): 0 where out is 0, and for p < 2 where x is 0."""
+    if p == 0:
+        return xp.zeros_like(input)
+    g, out = (kept(xp, v, input.shape, axis, keepdims) for v in (g, out))
+    if p == 1:
+        return g * xp.sign(input)
+    if math.isinf(p):
+        return evenly(xp, g, xp.abs(input), out, axis, True) * xp.sign(input)
+    g, out = xp.where(out == 0, xp.zeros_like(g), g), xp.where(out == 0, xp.ones_like(out), out)
+    if p == 2:
+        return g * (input / out)
+    size = xp.abs(input)
+    size = xp.where(size == 0, xp.ones_like(size), size)  # its sign is 0 there
+    return g * (xp.sign(input) * (size / out) ** (p - 1))
+
+
+_vector_norm = Op("vector_norm", floats=True, input=_slope_of_norm)
+
+
+@public
+def vector_norm(input: Any, ord: float = 2.0, dim: Any = None, keepdim: bool = False, *, axis: Any = None,
+                keepdims: bool = False, dtype: Any = None) -> Tensor:
+    """(Σ |input|**ord)**(1/ord); the number of nonzero elements for ord=0, the largest or smallest |input| for ±inf.
+
+    The derivative is 0 where the norm is; at ties of ±inf it is shared evenly. Raises ShapeError for the largest of no
+    elements.
+
+    >>> import chainrule as cr
+    >>> cr.linalg.vector_norm(cr.tensor([3.0, -4.0])), cr.linalg.vector_norm(cr.tensor([3.0, -4.0]), ord=1)
+    (tensor(5.), tensor(7.))
+    """
+    input, options = arguments("vector_norm", input, dim, axis, keepdim, keepdims, dtype)
+    return _vector_norm(input, p=float(ord), **options)
+
+
 @public
 def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, *, axis: Any = None,
          keepdims: bool = False,
@@ -119,6 +154,9 @@ def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, *, 
     """
     if isinstance(p, str) and p != "fro":
         raise ValueError(f"norm: p={p!r} is not a norm of vectors; see chainrule.linalg for those of matrices")
+    input = ops.as_tensor(input)
+    if input.dtype.kind in "biu" and dtype is None:
+        raise DtypeError(f"norm: the input is {input.dtype}, a norm needs floating-point elements; use .float()")
     return vector_norm(input, 2.0 if p == "fro" or p is None else p, dim, keepdim, axis=axis, keepdims=keepdims,
                        dtype=dtype)
 

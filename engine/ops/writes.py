@@ -1,8 +1,8 @@
 """In-place writes, recorded: through tensors and through views of them.
 
-A write changes memory, and the graph of the tensor that owns it, the *base*: the base gets a new node whose parents are its
-old node and that of the written value. Its views, which share its counter of writes, notice, and make their nodes anew
-from the base's (`Tensor.node`).
+A write changes memory, and the graph of the tensor that owns it, the *base*: the base gets a new node whose parents
+are its old node and that of the written value. Its views, which share its counter of writes, notice, and make their
+nodes anew from the base's (`Tensor.node`).
 """
 
 from typing import Any
@@ -12,8 +12,10 @@ import numpy as np
 from chainrule.dtypes import _ORDER
 from chainrule.errors import AutogradError, DtypeError, ShapeError
 from chainrule.graph import Op, convert, record, table, tick
-from chainrule.kernels.reference.indexing import getitem, is_basic, write_into as write_array
-from chainrule.names import autograd, ops
+from chainrule.kernels.reference.indexing import getitem, is_basic
+from chainrule.kernels.reference.indexing import write_into as write_array
+from chainrule.methods.typed import ops
+from chainrule.names import autograd
 from chainrule.ops.indexing import raw_index
 from chainrule.registry import public
 from chainrule.state import Flag, state
@@ -56,14 +58,14 @@ def write_into(target: Tensor, value: Any, path: Any = (), *, by: str = "copy_")
     given = value.node if isinstance(value, Tensor) else None
     recorded = state.recording and (base.node is not None or given is not None)
     if recorded and base.node is not None and base.node.op is None:
-        raise AutogradError(f"{by}: in-place write to a leaf that requires a gradient, {describe_target(base)}: its history "
-                            "would be lost. Write under chainrule.no_grad(), or to a clone()")
+        raise AutogradError(f"{by}: in-place write to a leaf that requires a gradient, {describe_target(base)}: its "
+                            "history would be lost. Write under chainrule.no_grad(), or to a clone()")
     raw = value._data if isinstance(value, Tensor) else value
     if np.result_type(raw).kind == "c" and target.dtype.kind != "c":
         raise DtypeError(f"{by}: complex values do not fit into a {target.dtype} tensor")
     if not target._data.flags.writeable:
-        raise ShapeError(f"{by}: {describe_target(target)} is an expanded or overlapping view, or read-only memory: several of "
-                         "its elements may be one in memory. Write to a clone()")
+        raise ShapeError(f"{by}: {describe_target(target)} is an expanded or overlapping view, or read-only memory: "
+                         "several of its elements may be one in memory. Write to a clone()")
     if isinstance(value, Tensor) and np.may_share_memory(raw, base._data):
         raw = raw.copy()  # t[1:] = t[:-1]
     try:
@@ -78,11 +80,14 @@ def write_into(target: Tensor, value: Any, path: Any = (), *, by: str = "copy_")
             if spare > 0:  # NumPy lets (1, 3) be written into (3,)
                 value = ops.reshape(value, value.shape[spare:])
         before = base.node
-        # nothing of what was there remains where the whole is overwritten: no need to carry zeros back through its history
+        # nothing of what was there remains where the whole is overwritten: no need to carry zeros back through its
+        # history
         nodes = [None if given is not None and not steps else before, value.node if given is not None else None]
         plan = _write.plan(sum(1 << i for i, n in enumerate(nodes) if n is not None), 2)
-        node = record(_write, plan, (base, value), nodes, base, {"path": steps}, state.backend or ops.kernels_of(base._data))
-        if before is not None and before.retain:  # retain_grad() was asked of the tensor, which this node stands for now
+        node = record(_write, plan, (base, value), nodes, base, {"path": steps},
+                      state.backend or ops.kernels_of(base._data))
+        # retain_grad() was asked of the tensor, which this node stands for now
+        if before is not None and before.retain:
             node.retain, before.retain = True, False
     return target
 
@@ -128,7 +133,8 @@ def _needs_input(op: Any) -> bool:
 def in_place(op: Any, target: Tensor, *args: Any, **options: Any) -> Tensor:
     """Write op(target, ...) into the target's own memory: what `add_`, `mul_` … do.
 
-    Raises ShapeError where the result has another shape, DtypeError where the tensor cannot hold it, and as `write_into`.
+    Raises ShapeError where the result has another shape, DtypeError where the tensor cannot hold it, and as
+    `write_into`.
     """
     name = getattr(op, "name", None) or op.__name__
     source = target
@@ -138,10 +144,11 @@ def in_place(op: Any, target: Tensor, *args: Any, **options: Any) -> Tensor:
         source._node = target.node
     result = op(source, *args, **options)
     if result.shape != target.shape:
-        raise ShapeError(f"{name}_: the result has shape {result.shape}, the tensor {target.shape}; in place it cannot grow")
+        raise ShapeError(f"{name}_: the result has shape {result.shape}, the tensor {target.shape}; in place it "
+                         "cannot grow")
     if _ORDER[result.dtype.kind] > _ORDER[target.dtype.kind]:
-        raise DtypeError(f"{name}_: a {result.dtype} result cannot be written into a {target.dtype} tensor; convert it first, or "
-                         f"use {name}()")
+        raise DtypeError(f"{name}_: a {result.dtype} result cannot be written into a {target.dtype} tensor; convert "
+                         f"it first, or use {name}()")
     return write_into(target, result, by=name + "_")
 
 

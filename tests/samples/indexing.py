@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+
 from tests.samples.table import integers, mask, normal, sample
 
 INDICES: dict[str, Any] = {
@@ -58,7 +59,7 @@ ALONG = [
     sample("take_along_dim", normal(3, 4), integers(0, 12, 2, 2), label="flat"),
     sample("take_along_axis", normal(3, 4), integers(0, 4, 3, 5), axis=1,
            torch=lambda torch, x, i, axis: torch.gather(x, axis, i)),
-    sample("take_along_axis_adjoint", normal(3, 5), integers(0, 4, 3, 5), axis=1, shape=(3, 4),
+    sample("add_along_axis", normal(3, 5), integers(0, 4, 3, 5), axis=1, shape=(3, 4),
            torch=lambda torch, x, i, axis, shape: torch.zeros(shape, dtype=x.dtype).scatter_add(axis, i, x)),
     sample("scatter", normal(3, 4), 1, np.array([[2, 0], [1, 3], [0, 1]]), normal(3, 2)),
     sample("scatter", normal(3, 4), 0, np.array([[2, 0, 1]]), normal(2, 4), label="longer source",
@@ -73,9 +74,11 @@ ALONG = [
     sample("index_select", normal(3, 4), 1, np.array([3, 0, 3])),
     sample("index_select", normal(3, 4), 0, np.array([], np.int64), label="empty"),
     sample("take", normal(3, 4), integers(0, 3, 2, 2), axis=0, torch=lambda torch, x, i, axis: x[i]),
-    sample("take", normal(3, 4), np.array([-1, 0, -1]), axis=1, torch=lambda torch, x, i, axis: x[:, i], label="negative"),
+    sample("take", normal(3, 4), np.array([-1, 0, -1]), axis=1, torch=lambda torch, x, i, axis: x[:, i],
+           label="negative"),
     sample("take_adjoint", normal(2, 3, 4), integers(0, 3, 2, 3), axis=0, shape=(3, 4),
-           torch=lambda torch, x, i, axis, shape: torch.zeros(shape, dtype=x.dtype).index_add(0, i.reshape(-1), x.reshape(-1, 4))),
+           torch=lambda torch, x, i, axis, shape: torch.zeros(
+               shape, dtype=x.dtype).index_add(0, i.reshape(-1), x.reshape(-1, 4))),
     sample("take_adjoint", normal(2, 3), np.array([2, 0, 2]), axis=1, shape=(2, 4),
            torch=lambda torch, x, i, axis, shape: torch.zeros(shape, dtype=x.dtype).index_add(1, i, x), label="axis 1"),
     sample("index_add", normal(3, 4), 0, np.array([2, 0, 2, 2]), normal(4, 4)),
@@ -85,13 +88,16 @@ ALONG = [
     sample("index_fill", normal(3, 4), 1, np.array([2, 0]), normal(), label="0-d value"),
 ]
 
-PATH = (("swapaxes", {"axis1": 0, "axis2": 1}), ("getitem", {"index": slice(1, 3)}), ("getitem", {"index": (slice(None), 0)}))
+PATH = (("swapaxes", {"axis1": 0, "axis2": 1}), ("getitem", {"index": slice(1, 3)}),
+        ("getitem", {"index": (slice(None), 0)}))
 
 WRITTEN = [
     sample("read", normal(3, 4), path=PATH, torch=lambda torch, x, path: x.T[1:3, 0]),
     sample("write", normal(3, 4), normal(2), path=PATH, torch=lambda torch, x, v, path: _written(x, v)),
-    sample("write", normal(3, 4), normal(), path=PATH, torch=lambda torch, x, v, path: _written(x, v), label="broadcast"),
-    sample("write", normal(3, 4), normal(5), path=(("reshape", {"shape": (12,)}), ("getitem", {"index": [0, 2, 4, 6, 8]})),
+    sample("write", normal(3, 4), normal(), path=PATH, torch=lambda torch, x, v, path: _written(x, v),
+           label="broadcast"),
+    sample("write", normal(3, 4), normal(5),
+           path=(("reshape", {"shape": (12,)}), ("getitem", {"index": [0, 2, 4, 6, 8]})),
            torch=None, label="positions"),
 ]
 

@@ -1,6 +1,7 @@
 """Samples of chainrule.ops: shapes, axes, joining, padding, diagonals."""
 
 import numpy as np
+
 from tests.samples.table import integers, normal, sample
 
 FLAT = [

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["getitem", "getitem_adjoint", "put_along", "read", "take", "take_adjoint", "take_along_axis", "take_along_axis_adjoint",
+__all__ = ["getitem", "getitem_adjoint", "put_along", "read", "take", "take_adjoint", "take_along_axis", "add_along_axis",
            "write"]
 
 
@@ -85,7 +85,7 @@ def take_along_axis(x: Any, indices: Any, *, axis: int) -> Any:
     return x[along(indices, axis)]
 
 
-def take_along_axis_adjoint(g: Any, indices: Any, *, axis: int, shape: Any) -> Any:
+def add_along_axis(g: Any, indices: Any, *, axis: int, shape: Any) -> Any:
     """Zeros of `shape` with g added at `indices` along `axis`; an element named twice receives both."""
     out = np.zeros(shape, g.dtype)
     if g.size:

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["add_along_axis", "argsort", "cummax_indices", "cumprod", "cumprod_grad", "cumsum", "log_softmax",
-           "logsumexp", "mean", "median", "prod", "prod_grad", "softmax", "std", "sum", "var"]
+__all__ = ["argsort", "cummax_indices", "cumprod", "cumprod_grad", "cumsum", "log_softmax",
+           "logsumexp", "mean", "median", "prod", "prod_grad", "softmax", "std", "sum", "var", "vector_norm"]
 
 
 def _wide(x: Any) -> Any:
@@ -177,13 +177,29 @@ def cummax_indices(x: Any, *, axis: int, smallest: bool = False) -> Any:
     return np.maximum.accumulate(np.where((x == best) | (x != x), places, 0), axis=axis)
 
 
-def add_along_axis(g: Any, index: Any, *, axis: int, shape: tuple[int, ...]) -> Any:
-    """Zeros of `shape` with g added at `index` along axis: the adjoint of take_along_axis. An element that was taken
-    twice receives both gradients; along other axes of size 1 in `shape`, g is summed."""
-    full = tuple(n if a == axis else g.shape[a] for a, n in enumerate(shape))
-    out = np.zeros(full, g.dtype)
-    places = list(np.ogrid[tuple(slice(n) for n in g.shape)])
-    places[axis] = index
-    np.add.at(out, tuple(places), g)
-    extra = tuple(a for a, n in enumerate(shape) if n == 1 != full[a])
-    return np.sum(out, axis=extra, keepdims=True) if extra else out
+def vector_norm(x: Any, *, p: float = 2.0, axis: Any = None, keepdims: bool = False) -> Any:
+    """(sum |x|**p)**(1/p); the number of nonzero elements for p = 0, the largest or smallest |x| for p = ±inf."""
+    if p == 2:
+        if not np.iscomplexobj(x):
+            wide = _wide(x)
+            return _narrow(np.sqrt(sum(wide * wide, axis=axis, keepdims=keepdims)), x)
+        return np.sqrt(np.sum(x * x, axis=axis, keepdims=keepdims))
+    size = x * np.sign(np.real(x)) if np.iscomplexobj(x) else np.abs(_wide(x))
+    if p == 0:
+        return np.sum(x != 0, axis=axis, keepdims=keepdims).astype(x.dtype)
+    if math.isinf(p):
+        if p > 0 and not _count(x, axis):
+            raise ValueError("the largest of no elements is not defined")
+        return _narrow((np.amax if p > 0 else np.amin)(size, axis=axis, keepdims=keepdims), x)
+    if p == 1:
+        return _narrow(sum(size, axis=axis, keepdims=keepdims), x)
+    with np.errstate(divide="ignore"):  # a zero to a negative power is inf, and the norm then 0
+        return _narrow(sum(size ** p, axis=axis, keepdims=keepdims) ** (1 / p), x)
+
+
+# ---- sums of exponentials
+
+def _top(x: Any, axis: Any) -> Any:
+    """The largest element, 0 where it is infinite: subtracting it changes nothing and nothing overflows."""
+    top = np.amax(np.real(x), axis=axis, keepdims=True, initial=-math.inf)
+    return np.where(np.isfinite(top), top, 0).astype(top.dtype)

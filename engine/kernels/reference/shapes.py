@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["cat", "clone", "diagonal", "diagonal_adjoint", "flip", "pad_constant", "unfold_windows", "unfold_windows_adjoint"]
+__all__ = ["cat", "clone", "diagonal", "diagonal_adjoint", "flip", "pad_constant", "unfold_windows",
+           "unfold_windows_adjoint"]
 
 
 def clone(x: Any, *, order: str) -> Any:
