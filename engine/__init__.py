@@ -47,7 +47,7 @@ from chainrule.ops.einsum import *
 from chainrule.ops.elementwise import *
 from chainrule.ops.indexing import masked_fill, masked_select, nonzero, unique
 from chainrule.ops.joining import *
-from chainrule.ops.linalg import *
+from chainrule.ops.linalg import cholesky, det, inverse, logdet, matrix_power, slogdet
 from chainrule.ops.matmul import *
 from chainrule.ops.padding import *
 from chainrule.ops.random import *

@@ -213,7 +213,7 @@ def backward(output: Tensor, gradient: Any = None, retain_graph: bool | None = N
     if inputs is not None:
         listed = [inputs] if isinstance(inputs, Tensor) else list(inputs)
         wanted = {node_of("backward", t) for t in listed}
-    with Flag(create_graph):
+    with Flag(create_graph), np.errstate(all="ignore"):
         for node, d, owned in walk([(output.node, g)], wanted, create_graph, retain):
             if create_graph:
                 value = d if isinstance(d, Tensor) else wrap(d)
@@ -252,7 +252,7 @@ def clear_gradients(tensors: Any, set_to_none: bool = True) -> None:
 
 def gradients(roots: list[tuple[Node, Any]], targets: list[Node], create_graph: bool, retain_graph: bool) -> list[Any]:
     """Raw or recorded gradients at the target nodes, None where there is no path; a node may be listed twice."""
-    with Flag(create_graph):
+    with Flag(create_graph), np.errstate(all="ignore"):  # an infinite slope is a result, not an accident
         found = {node: d if isinstance(d, Tensor) else own(d, owned) for node, d, owned in
                  walk(roots, set(targets), create_graph, retain_graph)} if targets else {}
     return [found.get(node) for node in targets]

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-import chainrule as cr
 import numpy as np
+
+import chainrule as cr
 from chainrule import names
 from chainrule.tensor import Tensor
 from tests.samples.table import Sample

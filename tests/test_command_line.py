@@ -5,9 +5,9 @@ import sys
 from importlib.metadata import version
 
 import pytest
-from tests.checkout import python, run
 
 from chainrule.__main__ import main
+from tests.checkout import python, run
 
 
 def test_info_names_versions_backends_and_threads(tmp_path):

@@ -35,17 +35,17 @@ def test_the_default_dtype_counts() -> None:
 
 
 @pytest.mark.parametrize("make", [
-    lambda **o: cr.zeros(2, **o), lambda **o: cr.ones(2, **o), lambda **o: cr.empty(2, **o), lambda **o: cr.full((2,),
-                                                                                                                 1,
+    lambda **o: cr.zeros(2, **o), lambda **o: cr.ones(2, **o), lambda **o: cr.empty(2, **o),
+    lambda **o: cr.full((2,), 1,
                                                                                                                  **o),
-    lambda **o: cr.zeros_like(cr.ones(2), **o), lambda **o: cr.ones_like(cr.ones(2), **o), lambda **o: cr.arange(2,
-                                                                                                                 **o),
-    lambda **o: cr.empty_like(cr.ones(2), **o), lambda **o: cr.full_like(cr.ones(2), 1, **o), lambda **o: cr.eye(2,
-                                                                                                                 **o),
+    lambda **o: cr.zeros_like(cr.ones(2), **o), lambda **o: cr.ones_like(cr.ones(2), **o),
+    lambda **o: cr.arange(2, **o),
+    lambda **o: cr.empty_like(cr.ones(2), **o), lambda **o: cr.full_like(cr.ones(2), 1, **o),
+    lambda **o: cr.eye(2, **o),
     lambda **o: cr.linspace(0, 1, 2, **o), lambda **o: cr.logspace(0, 1, 2, **o), lambda **o: cr.rand(2, **o),
     lambda **o: cr.randn(2, **o), lambda **o: cr.rand_like(cr.ones(2), **o), lambda **o: cr.randn_like(cr.ones(2), **o),
-    lambda **o: cr.randint(0, 2, (2,), **o), lambda **o: cr.normal(0.0, 1.0, (2,), **o), lambda **o: cr.tensor([1, 2],
-                                                                                                               **o)])
+    lambda **o: cr.randint(0, 2, (2,), **o), lambda **o: cr.normal(0.0, 1.0, (2,), **o),
+    lambda **o: cr.tensor([1, 2], **o)])
 def test_dtype_device_and_requires_grad(make: Any) -> None:
     made = make(dtype=cr.float64, device="cpu", requires_grad=True)
     assert made.dtype == np.float64 and made.requires_grad and made.is_leaf
@@ -72,8 +72,8 @@ def test_tensor_copies_and_as_tensor_shares() -> None:
 
 
 def test_shapes_in_every_form() -> None:
-    for made in (cr.zeros(2, 3), cr.zeros((2, 3)), cr.zeros([2, 3]), cr.zeros(np.array([2, 3])), cr.zeros(cr.tensor([2,
-                                                                                                                     3]))):
+    listed = ((2, 3), [2, 3], np.array([2, 3]), cr.tensor([2, 3]))
+    for made in (cr.zeros(2, 3), *map(cr.zeros, listed)):
         assert made.shape == (2, 3)
     assert cr.zeros(()).shape == cr.zeros(()).shape == ()
     assert cr.zeros(cr.tensor(3)).shape == (3,)

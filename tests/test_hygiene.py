@@ -4,6 +4,7 @@ import ast
 import re
 
 import pytest
+
 from tests.checkout import ROOT, package_sources, source_files
 
 # Not part of a longer path or of an address: "docs/work/" and "https://host/work/" are fine.

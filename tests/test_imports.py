@@ -4,6 +4,7 @@ import ast
 from collections.abc import Iterator
 
 import pytest
+
 from tests.checkout import INSTALLED_AS, ROOT, module_name, package_sources, python
 
 # A module may import, when it is loaded, what stands in an earlier row or in its own package; modules that share a row
@@ -11,8 +12,8 @@ from tests.checkout import INSTALLED_AS, ROOT, module_name, package_sources, pyt
 ORDER: tuple[tuple[str, ...], ...] = (
     ("errors",), ("dtypes",), ("state",), ("arguments",),
     ("kernels",), ("names",), ("registry",), ("methods",), ("numpy_protocol",),
-    ("tensor",), ("graph",), ("derivatives",), ("fused",), ("random",), ("ops",), ("functional",),
-    ("gradcheck", "data", "serialization"),
+    ("tensor",), ("graph",), ("derivatives",), ("fused",), ("random",), ("checkpoint",), ("ops",), ("functional",),
+    ("transforms",), ("gradcheck", "data", "linalg", "serialization", "threads"),
     ("layers", "optim"),
     ("",), ("demo",), ("__main__",),
 )

@@ -5,9 +5,10 @@ import math
 import warnings
 from typing import Any
 
-import chainrule.functional as F
 import numpy as np
 import pytest
+
+import chainrule.functional as F
 from chainrule.errors import DtypeError, ShapeError
 from chainrule.names import ops
 from chainrule.state import state

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from tests.properties import map_arrays
 from tests.samples.table import Sample
 

@@ -14,9 +14,9 @@ from chainrule.names import ops
 from chainrule.registry import alias, public
 from chainrule.tensor import Tensor
 
-__all__ = ["add", "atan2", "div", "divide", "float_power", "floor_divide", "fmod", "hypot", "identity", "lerp",
-           "logaddexp", "logaddexp2", "mul", "multiply", "neg", "negative", "positive", "pow", "reciprocal",
-           "remainder", "square", "sub", "subtract", "true_divide"]
+__all__ = ["add", "arctan2", "atan2", "div", "divide", "float_power", "floor_divide", "fmod", "hypot", "identity",
+           "lerp", "logaddexp", "logaddexp2", "mul", "multiply", "neg", "negative", "positive", "pow", "power",
+           "reciprocal", "remainder", "square", "sub", "subtract", "true_divide", "trunc_divide"]
 
 add = Op("add", "input + other, broadcasting.", word="elementwise",
          input=lambda xp, g: g,
@@ -33,7 +33,8 @@ divide = Op("divide", "input / other, broadcasting; integers become floats.", wo
 negative = Op("negative", "-input. DtypeError for bools: `~input` inverts them.", word="elementwise",
               input=lambda xp, g: -g)
 positive = Op("positive", "+input, the same values. DtypeError for bools.", word="elementwise", input=lambda xp, g: g)
-identity = Op("identity", "input itself, as a new step of the graph.", word="elementwise", input=lambda xp, g: g)
+identity = Op("identity", "input itself, as a new step of the graph: a view.", word="linear", views=True,
+              input=lambda xp, g: g)
 square = Op("square", "input**2.", word="elementwise", input=lambda xp, g, input: 2 * g * input)
 reciprocal = Op("reciprocal", "1 / input; integers become floats.", word="elementwise", floats=True,
                 input=lambda xp, g, out: -g * out * out)

@@ -328,8 +328,8 @@ def matrix_norm(A: Any, ord: Any = "fro", dim: tuple[int, int] = (-2, -1), keepd
     summed, largest = (row, column) if ord in (1, -1) else (column, row)
     sums = ops.sum(ops.abs(A), summed, True)
     out = ops.amax(sums, (largest,), True) if ord > 0 else ops.amin(sums, (largest,), True)
-    found: Tensor = out if keepdim else ops.reshape(out, tuple(n for i, n in enumerate(A.shape) if i not in (row,
-                                                                                                             column)))
+    kept = tuple(n for i, n in enumerate(A.shape) if i not in (row, column))
+    found: Tensor = out if keepdim else ops.reshape(out, kept)
     return found
 
 

@@ -24,7 +24,7 @@ def _misfit(name: str, input: Tensor, other: Tensor) -> ShapeError:
     inner = b[-2] if len(b) > 1 else b[-1]
     if a[-1] != inner:
         which = "second to last" if len(b) > 1 else "only"
-        advice = f"the last axis of the first has size {a[-1]}, the {which} of the second {inner}; they must be equal"
+        advice = f"the last axis of the first has size {a[-1]}, the {which} axis of the other {inner}; make them equal"
         if len(b) > 1 and a[-1] == b[-1]:
             advice += " (transpose the second, other.mT?)"
         elif len(a) > 1 and a[-2] == inner:
@@ -227,9 +227,9 @@ def kron(input: Any, other: Any) -> Tensor:
     input, other = ops.as_tensor(input), ops.as_tensor(other)
     rank = max(input.ndim, other.ndim)
     a, b = (1,) * (rank - input.ndim) + input.shape, (1,) * (rank - other.ndim) + other.shape
-    spread = ops.reshape(input, tuple(n for m in a for n in (m, 1))) * ops.reshape(other,
-                                                                                   tuple(n for m in b for n in (1, m)))
-    found: Tensor = ops.reshape(spread, tuple(m * n for m, n in zip(a, b, strict=True)))
+    left = ops.reshape(input, tuple(n for m in a for n in (m, 1)))
+    right = ops.reshape(other, tuple(n for m in b for n in (1, m)))
+    found: Tensor = ops.reshape(left * right, tuple(m * n for m, n in zip(a, b, strict=True)))
     return found
 
 

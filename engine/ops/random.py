@@ -233,8 +233,8 @@ def uniform_(input: Tensor, low: float = 0.0, high: float = 1.0, *, generator: G
         raise ValueError(f"uniform_({low}, {high}): the interval is empty")
     dtype = float_dtype("uniform_", input.dtype)
     draws = namespace().random_uniform(key_of(generator), input.shape, dtype)
-    values = np.minimum(low + (high - low) * draws, np.nextafter(dtype.type(high),
-                                                                 dtype.type(low)))  # rounding may reach high
+    below = np.nextafter(dtype.type(high), dtype.type(low))  # rounding may reach high
+    values = np.minimum(low + (high - low) * draws, below)
     found: Tensor = ops.write_into(input, Tensor(values))
     return found
 

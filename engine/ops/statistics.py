@@ -14,7 +14,7 @@ from chainrule.ops.reductions import arguments, evenly, kept
 from chainrule.registry import public
 from chainrule.tensor import Tensor
 
-__all__ = ["nanmean", "norm", "quantile", "std", "std_mean", "var", "var_mean"]
+__all__ = ["nanmean", "norm", "quantile", "std", "std_mean", "var", "var_mean", "vector_norm"]
 
 # ---- variance
 
@@ -132,7 +132,7 @@ def vector_norm(input: Any, ord: float = 2.0, dim: Any = None, keepdim: bool = F
     elements.
 
     >>> import chainrule as cr
-    >>> cr.linalg.vector_norm(cr.tensor([3.0, -4.0])), cr.linalg.vector_norm(cr.tensor([3.0, -4.0]), ord=1)
+    >>> cr.vector_norm(cr.tensor([3.0, -4.0])), cr.vector_norm(cr.tensor([3.0, -4.0]), ord=1)
     (tensor(5.), tensor(7.))
     """
     input, options = arguments("vector_norm", input, dim, axis, keepdim, keepdims, dtype)

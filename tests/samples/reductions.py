@@ -86,6 +86,8 @@ SAMPLES = [
     sample("norm", normal(3, 4), 0, 1, label="p=0", **UNRECORDED),
     *[sample("norm", normal(3, 4), p, label=f"p={p}, all", **KINKED) for p in (1, 3, inf)],
     sample("norm", normal(0, 3), dim=1, label="empty"), sample("norm", normal(0), label="of none", **UNRECORDED),
+    *[sample("vector_norm", normal(3, 4), p, (0, 1), label=f"p={p}", torch="linalg.vector_norm", **KINKED)
+      for p in (1, 2, inf, 2.5)],
     # ---- sums of exponentials
     *reduction("logsumexp", whole=False), sample("logsumexp", normal(), 0, label="0-d"),
     sample("logsumexp", normal(0, 3), 0, label="empty", **UNRECORDED),

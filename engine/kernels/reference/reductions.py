@@ -60,6 +60,26 @@ def std(x: Any, *, axis: Any = None, correction: Any = 1, keepdims: bool = False
     return _narrow(np.sqrt(var(_wide(x), axis=axis, correction=correction, keepdims=keepdims)), x)
 
 
+def vector_norm(x: Any, *, p: float = 2.0, axis: Any = None, keepdims: bool = False) -> Any:
+    """(sum |x|**p)**(1/p); the number of nonzero elements for p = 0, the largest or smallest |x| for p = ±inf."""
+    if p == 2:
+        if not np.iscomplexobj(x):
+            wide = _wide(x)
+            return _narrow(np.sqrt(sum(wide * wide, axis=axis, keepdims=keepdims)), x)
+        return np.sqrt(np.sum(x * x, axis=axis, keepdims=keepdims))
+    size = x * np.sign(np.real(x)) if np.iscomplexobj(x) else np.abs(_wide(x))
+    if p == 0:
+        return np.sum(x != 0, axis=axis, keepdims=keepdims).astype(x.dtype)
+    if math.isinf(p):
+        if p > 0 and not _count(x, axis):
+            raise ValueError("the largest of no elements is not defined")
+        return _narrow((np.amax if p > 0 else np.amin)(size, axis=axis, keepdims=keepdims), x)
+    if p == 1:
+        return _narrow(sum(size, axis=axis, keepdims=keepdims), x)
+    with np.errstate(divide="ignore"):  # a zero to a negative power is inf, and the norm then 0
+        return _narrow(sum(size ** p, axis=axis, keepdims=keepdims) ** (1 / p), x)
+
+
 # ---- sums of exponentials
 
 def _top(x: Any, axis: Any) -> Any:
@@ -175,31 +195,3 @@ def cummax_indices(x: Any, *, axis: int, smallest: bool = False) -> Any:
     best = (np.minimum if smallest else np.maximum).accumulate(x, axis=axis)
     places = np.arange(x.shape[axis]).reshape([-1 if a == axis else 1 for a in range(x.ndim)])
     return np.maximum.accumulate(np.where((x == best) | (x != x), places, 0), axis=axis)
-
-
-def vector_norm(x: Any, *, p: float = 2.0, axis: Any = None, keepdims: bool = False) -> Any:
-    """(sum |x|**p)**(1/p); the number of nonzero elements for p = 0, the largest or smallest |x| for p = ±inf."""
-    if p == 2:
-        if not np.iscomplexobj(x):
-            wide = _wide(x)
-            return _narrow(np.sqrt(sum(wide * wide, axis=axis, keepdims=keepdims)), x)
-        return np.sqrt(np.sum(x * x, axis=axis, keepdims=keepdims))
-    size = x * np.sign(np.real(x)) if np.iscomplexobj(x) else np.abs(_wide(x))
-    if p == 0:
-        return np.sum(x != 0, axis=axis, keepdims=keepdims).astype(x.dtype)
-    if math.isinf(p):
-        if p > 0 and not _count(x, axis):
-            raise ValueError("the largest of no elements is not defined")
-        return _narrow((np.amax if p > 0 else np.amin)(size, axis=axis, keepdims=keepdims), x)
-    if p == 1:
-        return _narrow(sum(size, axis=axis, keepdims=keepdims), x)
-    with np.errstate(divide="ignore"):  # a zero to a negative power is inf, and the norm then 0
-        return _narrow(sum(size ** p, axis=axis, keepdims=keepdims) ** (1 / p), x)
-
-
-# ---- sums of exponentials
-
-def _top(x: Any, axis: Any) -> Any:
-    """The largest element, 0 where it is infinite: subtracting it changes nothing and nothing overflows."""
-    top = np.amax(np.real(x), axis=axis, keepdims=True, initial=-math.inf)
-    return np.where(np.isfinite(top), top, 0).astype(top.dtype)
