@@ -82,8 +82,12 @@ def promote(*dtypes: DType) -> DType:
 
 def of_scalar(value: Any, beside: DType | None) -> DType:
     """The dtype a Python scalar gets beside a tensor of dtype `beside` (None: on its own)."""
-    own: DType = bool if value is True or value is False or isinstance(value, np.bool_) else int64 if isinstance(value, int) else _default[0]
-    if isinstance(value, complex):
+    own: DType = _default[0]
+    if value is True or value is False or isinstance(value, np.bool_):
+        own = bool
+    elif isinstance(value, int):
+        own = int64
+    elif isinstance(value, complex):
         own = complex128
     if beside is not None and _ORDER[beside.kind] >= _ORDER[own.kind]:
         return beside

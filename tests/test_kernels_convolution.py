@@ -80,7 +80,7 @@ def test_maps_agree_with_the_definition_and_are_adjoint(backend: str, case: dict
     assert np.vdot(y, g) == np.vdot(x, in_x) == np.vdot(weight, in_weight)
 
 
-# Shapes that the compiled kernels cut: several tiles of rows, blocks of channels, shares of the images; the last four are depthwise.
+# Shapes that the kernels cut: several tiles of rows, blocks of channels, shares of the images; the last four are depthwise.
 LARGE = [
     ((2, 70, 41, 50), (8, 70, 3, 3), (1, 1), (1, 1), (1, 1), 1),
     ((1, 64, 70, 33), (16, 32, 3, 3), (2, 3), (2, 0), (1, 2), 2),
