@@ -180,7 +180,7 @@ class _Layout:
             mask = attn_mask.reshape((1,) * (2 - attn_mask.ndim) + attn_mask.shape)
             own = mask.shape[:-2]
             rows = np.broadcast_to(mask, (*mask.shape[:-1], key.shape[-2]))
-            self.bias = np.require(rows, requirements="CW").reshape(-1, *rows.shape[-2:])
+            self.bias = np.require(rows, requirements=["C", "W"]).reshape(-1, *rows.shape[-2:])
             numbers = np.arange(math.prod(own)).reshape(own)
             self.biased = np.array(np.broadcast_to(numbers, self.lead), np.int64).reshape(-1)
 
@@ -190,7 +190,7 @@ class _Layout:
         if x.shape[:-2] != lead:
             x = np.broadcast_to(x, (*lead, *x.shape[-2:]))
         # writable too: numba compiles anew for read-only arrays, and another compilation may round otherwise
-        return np.require(x, requirements="CW").reshape(-1, *x.shape[-2:])
+        return np.require(x, requirements=["C", "W"]).reshape(-1, *x.shape[-2:])
 
     @staticmethod
     def gathered(g: Any, lead: Any, like: Any) -> Any:

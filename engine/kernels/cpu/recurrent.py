@@ -40,7 +40,7 @@ def _counts(lengths: Any, steps: int, batch: int) -> Any:
 
 def _plain(array: Any) -> Any:
     """The array in C order and writable: numba compiles anew for any other kind."""
-    return np.require(array, requirements="CW")
+    return np.require(array, requirements=["C", "W"])
 
 
 def _visible(input: Any, lengths: Any) -> Any:
