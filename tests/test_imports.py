@@ -12,7 +12,7 @@ from tests.checkout import INSTALLED_AS, ROOT, module_name, package_sources, pyt
 ORDER: tuple[tuple[str, ...], ...] = (
     ("errors",), ("dtypes",), ("state",), ("arguments",),
     ("kernels",), ("names",), ("registry",), ("methods",), ("numpy_protocol",),
-    ("tensor",), ("graph",), ("derivatives",), ("fused",), ("random",), ("checkpoint",), ("ops",), ("functional",),
+    ("tensor",), ("graph",), ("quick",), ("derivatives",), ("fused",), ("random",), ("checkpoint",), ("ops",), ("functional",),
     ("transforms",), ("gradcheck", "data", "linalg", "serialization", "threads"),
     ("layers", "optim"),
     ("",), ("demo",), ("__main__",),
