@@ -63,7 +63,8 @@ def difference(function: Any, inputs: Any, position: int, direction: Any, h: Any
 
 
 def complex_difference(function: Any, inputs: Any, position: int, direction: Any) -> list[Any] | None:
-    """Im f(x + ih·direction) / h of all outputs; None where the function does not take complex arguments."""
+    """Im f(x + ih·direction) / h of all outputs; None where the function does not take complex arguments. An output that
+    stays real does not depend on the input, or is not analytic (|x|): NaN, which says that this way cannot tell."""
     array = inputs[position].data.astype(np.complex128) + 1j * COMPLEX_STEP * direction
     try:
         with warnings.catch_warnings(), kernels.backend("reference"):
@@ -71,9 +72,7 @@ def complex_difference(function: Any, inputs: Any, position: int, direction: Any
             values = evaluate(function, inputs, position, array)
     except Exception:
         return None
-    if not all(v.dtype.kind == "c" for v in values):
-        return None
-    return [v.imag / COMPLEX_STEP for v in values]
+    return [v.imag / COMPLEX_STEP if v.dtype.kind == "c" else np.full(v.shape, np.nan) for v in values]
 
 
 def numeric_jacobians(function: Any, inputs: Any, position: int, count: int, eps: float | None, complex_step: bool) -> Any:
@@ -150,9 +149,10 @@ def gradcheck(func: Any, inputs: Any, *, eps: float | None = None, atol: float |
     of every output (`fast_mode`: in one random direction, for large inputs). float64 is needed for a sharp check: below
     it a warning says so. Values should be generic: away from kinks, and not 0 or 1 throughout.
 
-    `eps`: the step; chosen by dtype and scale unless given. `complex_step`: use it instead of central differences; None tries
-    it first, since it is sharper, and lets central differences judge where it disagrees. `check_strides`: once more with
-    non-contiguous inputs. `nondet_tol`: how far two runs may differ. `check_forward_ad`: the Jacobian-vector product too.
+    `eps`: the step; chosen by dtype and scale unless given. `complex_step`: use it instead of central differences; None lets
+    it judge, since it is sharper, where central differences confirm it: of a function that is not analytic (|x|) it may
+    give a wrong derivative. `check_strides`: once more with non-contiguous inputs. `nondet_tol`: how far two runs may
+    differ. `check_forward_ad`: the Jacobian-vector product too.
 
     Raises GradcheckError (or returns False, with `raise_exception=False`) that names input, element, analytic, numeric and
     their ratio; AutogradError where no input requires a gradient or two runs differ.
@@ -213,12 +213,15 @@ def _gradcheck(func: Any, inputs: tuple[Any, ...], eps: Any, atol: Any, rtol: An
             a = analytic[i][position]
             if not a.size:
                 continue
-            if sharp is not None and (complex_step or bool(np.all(close(a, sharp[i], 1e-10, 1e-9)))):
-                numeric, absolute, relative = sharp[i], *((atol or 1e-10), (rtol or 1e-9))
-            else:
+            tells = sharp is not None and not np.isnan(sharp[i]).all()
+            absolute, relative = tolerances(inputs[j].dtype, atol, rtol)
+            if not (complex_step and tells):
                 central = central or numeric_jacobians(func, inputs, j, len(outputs), eps, False)
-                numeric = central[i]
-                absolute, relative = tolerances(inputs[j].dtype, atol, rtol)
+                tells = tells and bool(np.all(close(sharp[i], central[i], absolute, relative)))  # else it is not analytic
+            numeric = sharp[i] if tells else central[i]
+            if tells and inputs[j].dtype == np.float64:
+                largest = np.abs(numeric).max(initial=1, where=np.isfinite(numeric))
+                absolute, relative = 1e-10 * largest if atol is None else atol, 1e-8 if rtol is None else rtol
             wrong = ~close(a, numeric, absolute, relative)
             if wrong.any():
                 note = kink_note(func, inputs, j, i, a, numeric, wrong, eps)
