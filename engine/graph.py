@@ -66,7 +66,7 @@ class Node:
     writes: tuple[list[int], ...]  # for each, the time of the last in-place write to its memory
     static: dict[str, Any]  # the keywords of the call
     kernels: Any  # the backend it was computed with
-    shape: tuple[int, ...]
+    shape: Any  # a tuple; of a call with several outputs, a tuple of theirs
     dtype: Any
     order: int  # the time of the call: creation order is a topological order
     code: Any  # where the call stands: code object and instruction, never a frame
@@ -177,6 +177,12 @@ def kept_values(node: Node, xp: Any) -> list[Any]:
             array = wrap(array, node if i == OUT else node.parents[i] if i >= 0 else None)
         values.append(array)
     return values
+
+
+def shares_memory(out: Any, array: Any) -> bool:
+    """Whether a result is a view of its input's memory."""
+    base = out.base
+    return base is not None and (base is array or base is array.base or bool(np.may_share_memory(out, array)))
 
 
 def unbroadcast(xp: Any, g: Any, shape: tuple[int, ...]) -> Any:
@@ -319,7 +325,7 @@ class Op:
         out: Tensor = new(Tensor)
         out._data = data
         out._node = out._view = None
-        if self.views and np.may_share_memory(data, arrays[0]):
+        if self.views and shares_memory(data, arrays[0]):
             source = inputs[0]
             out._version = source._version
             if state.recording:  # made under no_grad it shares memory as detach() does, and never gets a history
