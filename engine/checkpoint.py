@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule import random
+from chainrule import kernels, random
 from chainrule.derivatives import history, walk
 from chainrule.errors import AutogradError, DtypeError
 from chainrule.fused import pick
@@ -41,7 +41,7 @@ class Checkpoint(Op):
         now = random.get_rng_state()
         random.set_rng_state(again["random"])
         try:
-            with Flag(True), _Recomputing():
+            with Flag(True), _Recomputing(), kernels.backend(again["backend"]):
                 result = again["function"](*again["arguments"], **again["options"])
         finally:
             random.set_rng_state(now)
@@ -93,6 +93,7 @@ def checkpoint(function: Any, *arguments: Any, **options: Any) -> Any:
     writes = [write for n in inner for i, write in zip(n.plan.keep, n.writes) if i >= 0 and (
         n.parents[i] is None or n.parents[i] in older)] if inner else []
     again = {"function": function, "arguments": arguments, "options": options, "random": randomness, "writes": writes,
+             "backend": state.backend,
              "sums": [sums_of(o) for o in outputs]}  # what the recomputation needs; freed like any kept array
     outs = tuple(wrap(o._data) for o in outputs)
     if len(outs) == 1:
