@@ -14,7 +14,7 @@ from chainrule.tensor import Tensor
 
 def _as_tuple(op: str, value: Any) -> tuple[tuple[Tensor, ...], bool]:
     single = isinstance(value, Tensor)
-    listed = (value,) if single else tuple(value)
+    listed = tuple(value) if isinstance(value, tuple | list) else (value,)
     for t in listed:
         if not isinstance(t, Tensor):
             raise DtypeError(f"{op}: expected tensors, got a {type(t).__name__}")
