@@ -30,6 +30,7 @@ from chainrule.dtypes import (
     set_default_dtype,
     uint8,
 )
+from chainrule.drawing import draw_graph
 from chainrule.errors import AutogradError, DtypeError, ShapeError
 from chainrule.fused import Fused, fused
 from chainrule.gradcheck import GradcheckError, check_gradient, gradcheck, gradgradcheck

@@ -13,7 +13,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("errors",), ("dtypes",), ("state",), ("arguments",),
     ("kernels",), ("names",), ("registry",), ("methods",), ("numpy_protocol",),
     ("tensor",), ("graph",), ("derivatives",), ("fused",), ("random",), ("checkpoint",), ("ops",), ("functional",),
-    ("transforms",), ("gradcheck", "data", "linalg", "serialization", "threads"),
+    ("transforms",), ("gradcheck", "drawing", "data", "linalg", "serialization", "threads"),
     ("layers", "optim"),
     ("",), ("demo",), ("__main__",),
 )
