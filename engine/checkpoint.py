@@ -92,7 +92,7 @@ def checkpoint(function: Any, *arguments: Any, **options: Any) -> Any:
         record(_checkpoint, Plan((), ()), (), border, outs[0], static, None).kept = KEPT
         return outs[0] if not isinstance(result, tuple) else outs
     shared = record(Several(len(outs)), Plan((), ()), (), border, wrap(outs[0]._data), static, None)
-    shared.kept, shared.shape = KEPT, tuple(o.shape for o in outs)  # type: ignore[assignment]
+    shared.kept, shared.shape = KEPT, tuple(o.shape for o in outs)
     for i, out in enumerate(outs):
         if out.dtype.kind == "f":
             record(pick, Plan((), ()), (), [shared], out, {"index": i}, None)

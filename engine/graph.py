@@ -66,7 +66,7 @@ class Node:
     writes: tuple[list[int], ...]  # for each, the time of the last in-place write to its memory
     static: dict[str, Any]  # the keywords of the call
     kernels: Any  # the backend it was computed with
-    shape: tuple[int, ...]
+    shape: Any  # a tuple; of a call with several outputs, a tuple of theirs
     dtype: Any
     order: int  # the time of the call: creation order is a topological order
     code: Any  # where the call stands: code object and instruction, never a frame

@@ -137,7 +137,7 @@ def sweep(outputs: tuple[Tensor, ...], moving: dict[Node, Any]) -> list[Any]:
             if all(t is None for t in given):
                 continue
             if node.op.name == "pick":
-                pushed = given[0]
+                pushed: Any = given[0]
                 tangents[node] = pushed[node.static["index"]]
             else:
                 tangents[node] = push(node, given)

@@ -42,7 +42,7 @@ def float_dtype(name: str, dtype: Any) -> dtypes.DType:
 
 def sizes_of(name: str, size: Any) -> tuple[int, ...]:
     """A shape given as separate numbers or as one sequence. ShapeError for negative sizes."""
-    if len(size) == 1 and (getattr(size[0], "ndim", 0) or not hasattr(size[0], "__index__")):
+    if len(size) == 1 and (getattr(size[0], "ndim", False) or not hasattr(size[0], "__index__")):
         size = tuple(size[0])
     found = tuple(n.__index__() for n in size)
     if any(n < 0 for n in found):
