@@ -16,6 +16,7 @@ torch.optim in small. `docs/how-it-works.md` says in which order to read the sou
 from chainrule import data, functional, layers, linalg, ops, optim, random
 from chainrule.checkpoint import checkpoint
 from chainrule.derivatives import detect_anomaly, grad
+from chainrule.drawing import draw_graph
 from chainrule.dtypes import (
     bool,
     complex128,
@@ -30,7 +31,6 @@ from chainrule.dtypes import (
     set_default_dtype,
     uint8,
 )
-from chainrule.drawing import draw_graph
 from chainrule.errors import AutogradError, DtypeError, ShapeError
 from chainrule.fused import Fused, fused
 from chainrule.gradcheck import GradcheckError, check_gradient, gradcheck, gradgradcheck

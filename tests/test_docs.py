@@ -1,4 +1,4 @@
-"""The documents: their code runs and prints what they say, their excerpts of the source are as the source is, links lead somewhere."""
+"""The documents: their code runs and prints what they say, excerpts are as the source is, links lead somewhere."""
 
 import contextlib
 import doctest
