@@ -179,6 +179,12 @@ def kept_values(node: Node, xp: Any) -> list[Any]:
     return values
 
 
+def shares_memory(out: Any, array: Any) -> bool:
+    """Whether a result is a view of its input's memory."""
+    base = out.base
+    return base is not None and (base is array or base is array.base or bool(np.may_share_memory(out, array)))
+
+
 def unbroadcast(xp: Any, g: Any, shape: tuple[int, ...]) -> Any:
     """Sum g over the axes along which an input of this shape was repeated: the adjoint of broadcasting."""
     lead = len(g.shape) - len(shape)
@@ -319,7 +325,7 @@ class Op:
         out: Tensor = new(Tensor)
         out._data = data
         out._node = out._view = None
-        if self.views and np.may_share_memory(data, arrays[0]):
+        if self.views and shares_memory(data, arrays[0]):
             source = inputs[0]
             out._version = source._version
             if state.recording:  # made under no_grad it shares memory as detach() does, and never gets a history
