@@ -15,7 +15,7 @@ import chainrule
 from chainrule.random import get_rng_state, set_rng_state
 from tests.checkout import ROOT, source_files
 
-DOCUMENTS = [path for path in source_files() if path.suffix == ".md"]
+DOCUMENTS = [path for path in source_files() if path.suffix == ".md" and (len(path.parts) == 1 or path.parts[0] == "docs")]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 EXCERPT = re.compile(r"# ((?:engine|layers|optim|tests)/[\w/]+\.py)\n")
 OPTIONS = doctest.ELLIPSIS
