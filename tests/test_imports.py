@@ -14,7 +14,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("kernels",), ("names",), ("registry",), ("methods",),
     ("tensor",), ("graph",), ("quick",), ("derivatives",), ("fused",), ("random",), ("checkpoint",), ("ops",), ("functional",),
     ("numpy_protocol",),
-    ("transforms",), ("gradcheck", "data", "linalg", "serialization", "threads"),
+    ("transforms",), ("gradcheck", "drawing", "data", "linalg", "serialization", "threads"),
     ("layers", "optim"),
     ("",), ("demo",), ("__main__",),
 )
