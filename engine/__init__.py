@@ -16,6 +16,7 @@ torch.optim in small. `docs/how-it-works.md` says in which order to read the sou
 from chainrule import data, functional, layers, linalg, numpy_protocol, ops, optim, random
 from chainrule.checkpoint import checkpoint
 from chainrule.derivatives import detect_anomaly, grad
+from chainrule.drawing import draw_graph
 from chainrule.dtypes import (
     bool,
     complex128,

@@ -5,7 +5,9 @@ T. Chen et al., "Training deep nets with sublinear memory cost", 2016.
 
 from typing import Any
 
-from chainrule import random
+import numpy as np
+
+from chainrule import kernels, random
 from chainrule.derivatives import history, walk
 from chainrule.errors import AutogradError, DtypeError
 from chainrule.fused import pick
@@ -31,19 +33,24 @@ class Checkpoint(Op):
         """Recompute with the same random keys, then walk from the outputs to the border of older nodes."""
         if node.kept is None:
             raise AutogradError(f"backward through checkpoint a second time (called at {node.place()}): pass retain_graph=True")
-        static = node.static
-        for write in static["writes"]:
+        again, = node.kept
+        for write in again["writes"]:
             if write[0] > node.order:
                 raise AutogradError(f"checkpoint, called at {node.place()}: a value the function uses was changed in place since; "
                                     "running it again would compute something else")
         now = random.get_rng_state()
-        random.set_rng_state(static["random"])
+        random.set_rng_state(again["random"])
         try:
-            with Flag(True), _Recomputing():
-                result = static["function"](*static["arguments"], **static["options"])
+            with Flag(True), _Recomputing(), kernels.backend(again["backend"]):
+                result = again["function"](*again["arguments"], **again["options"])
         finally:
             random.set_rng_state(now)
         outputs = result if isinstance(result, tuple) else (result,)
+        for o, before in zip(outputs, again["sums"], strict=True):
+            near = (1e-2 if o.dtype == np.float16 else 1e-5) * before[1]
+            if not np.allclose(sums_of(o), before, rtol=0, atol=near, equal_nan=True):
+                raise AutogradError(f"checkpoint, called at {node.place()}: the function gave something else when it ran again: "
+                                    "a value it uses was changed in place since, or it is not deterministic")
         given = g if isinstance(g, list) else [g]
         roots = [(o.node, d) for o, d in zip(outputs, given, strict=True) if d is not None and o.node is not None]
         border = {p for p in node.parents if p is not None and (needed is None or p in needed)}
@@ -53,7 +60,6 @@ class Checkpoint(Op):
 
 
 _checkpoint = Checkpoint()
-KEPT = ("inputs",)  # stands for what the recomputation needs, until it is freed
 
 
 def checkpoint(function: Any, *arguments: Any, **options: Any) -> Any:
@@ -86,17 +92,24 @@ def checkpoint(function: Any, *arguments: Any, **options: Any) -> Any:
     older = set(border)
     writes = [write for n in inner for i, write in zip(n.plan.keep, n.writes) if i >= 0 and (
         n.parents[i] is None or n.parents[i] in older)] if inner else []
-    static = {"function": function, "arguments": arguments, "options": options, "random": randomness, "writes": writes}
+    again = {"function": function, "arguments": arguments, "options": options, "random": randomness, "writes": writes,
+             "backend": state.backend,
+             "sums": [sums_of(o) for o in outputs]}  # what the recomputation needs; freed like any kept array
     outs = tuple(wrap(o._data) for o in outputs)
     if len(outs) == 1:
-        record(_checkpoint, Plan((), ()), (), border, outs[0], static, None).kept = KEPT
+        record(_checkpoint, Plan((), ()), (), border, outs[0], {}, None).kept = (again,)
         return outs[0] if not isinstance(result, tuple) else outs
-    shared = record(Several(len(outs)), Plan((), ()), (), border, wrap(outs[0]._data), static, None)
-    shared.kept, shared.shape = KEPT, tuple(o.shape for o in outs)  # type: ignore[assignment]
+    shared = record(Several(len(outs)), Plan((), ()), (), border, wrap(outs[0]._data), {}, None)
+    shared.kept, shared.shape = (again,), tuple(o.shape for o in outs)
     for i, out in enumerate(outs):
         if out.dtype.kind == "f":
             record(pick, Plan((), ()), (), [shared], out, {"index": i}, None)
     return outs
+
+
+def sums_of(t: Tensor) -> tuple[float, float]:
+    """Two sums over a tensor's elements, by which a recomputation that went another way is noticed."""
+    return float(t._data.sum(dtype=np.float64)), float(abs(t._data).sum(dtype=np.float64))
 
 
 class Several(Checkpoint):

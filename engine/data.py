@@ -105,7 +105,8 @@ def random_split(dataset: Any, lengths: Sequence[float], generator: Any = None) 
         for i in range(total - sum(sizes)):  # what rounding down left over: one each, from the first
             sizes[i % len(sizes)] += 1
     if sum(sizes) != total or min(sizes, default=0) < 0:
-        raise ValueError(f"random_split: the lengths {list(lengths)} sum to {sum(sizes)}, the dataset has {total} examples")
+        raise ValueError(f"random_split: the lengths {list(lengths)} sum to {sum(sizes)}, the dataset has {total} "
+                         "examples")
     order = shuffled(total, as_generator(generator))
     ends = np.cumsum(sizes)
     return [Subset(dataset, order[end - size: end]) for end, size in zip(ends, sizes, strict=True)]
@@ -133,20 +134,20 @@ def collate(examples: Sequence[Any]) -> Any:
         return {key: collate([e[key] for e in examples]) for key in first}
     if isinstance(first, list | tuple):
         if any(len(e) != len(first) for e in examples):
-            raise ShapeError(f"collate: the examples have {sorted({len(e) for e in examples})} entries; pad them, or pass "
-                             "collate_fn")
+            raise ShapeError(f"collate: the examples have {sorted({len(e) for e in examples})} entries; pad them, or "
+                             "pass collate_fn")
         parts = (collate(column) for column in zip(*examples, strict=True))
         return type(first)(*parts) if hasattr(first, "_fields") else type(first)(parts)
-    raise DtypeError(f"collate: examples of type {type(first).__name__} do not make a batch; return tensors, arrays, numbers, "
-                     "tuples or dicts, or pass collate_fn")
+    raise DtypeError(f"collate: examples of type {type(first).__name__} do not make a batch; return tensors, arrays, "
+                     "numbers, tuples or dicts, or pass collate_fn")
 
 
 def stack(arrays: Sequence[Any]) -> Any:
     """Arrays stacked along a new first axis; ShapeError where their shapes differ."""
     shapes = {tuple(a.shape) for a in arrays}
     if len(shapes) > 1:
-        raise ShapeError(f"collate: the examples of a batch have the shapes {', '.join(map(str, sorted(shapes)))}; pad them to "
-                         "one, or pass collate_fn")
+        raise ShapeError(f"collate: the examples of a batch have the shapes {', '.join(map(str, sorted(shapes)))}; "
+                         "pad them to one, or pass collate_fn")
     return np.stack(arrays)
 
 
@@ -160,9 +161,10 @@ def gather(dataset: Any, indices: Any, collate_fn: Callable[[list[Any]], Any] | 
 class DataLoader:
     """Batches of a dataset's examples: loop over it once per epoch.
 
-    `shuffle`: in another random order each epoch, drawn from `generator` (a Generator or a seed: the same seed gives the same
-    orders), or else from the stream that `manual_seed` sets. `drop_last` leaves out a last batch that is smaller.
-    `collate_fn` makes a batch of a list of examples, instead of `collate`. Raises ValueError for a batch size below 1.
+    `shuffle`: in another random order each epoch, drawn from `generator` (a Generator or a seed: the same seed gives
+    the same orders), or else from the stream that `manual_seed` sets. `drop_last` leaves out a last batch that is
+    smaller. `collate_fn` makes a batch of a list of examples, instead of `collate`. Raises ValueError for a batch size
+    below 1.
 
     >>> loader = DataLoader(range(5), batch_size=2)
     >>> len(loader), list(loader)

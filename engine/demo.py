@@ -27,8 +27,8 @@ PITCH = 1.22  # from one row of digits to the next on the sheet, in inches
 
 
 class ShiftedDigits(TensorDataset):
-    """Digits (N, 1, 8, 8) and their labels (N) for training: each time a digit is drawn it lies up to one pixel elsewhere,
-    so that the network sees more than there are."""
+    """Digits (N, 1, 8, 8) and their labels (N) for training: each time a digit is drawn it lies up to one pixel
+    elsewhere, so that the network sees more than there are."""
 
     def batch(self, indices: Any) -> tuple[Tensor, ...]:
         """The batch of these digits, each moved by -1, 0 or 1 pixels down and across."""
@@ -40,8 +40,8 @@ class ShiftedDigits(TensorDataset):
 
 
 def load(shifted: bool) -> tuple[TensorDataset, TensorDataset]:
-    """scikit-learn's digits, 1,797 images with values 0 to 1: (for training, held out). A fifth of each class is held out, and
-    always the same fifth, whatever the seed. `shifted`: those for training move about by a pixel."""
+    """scikit-learn's digits, 1,797 images with values 0 to 1: (for training, held out). A fifth of each class is held
+    out, and always the same fifth, whatever the seed. `shifted`: those for training move about by a pixel."""
     from sklearn.datasets import load_digits
 
     pixels, labels = load_digits(return_X_y=True)
@@ -103,7 +103,6 @@ def train(model: Module, digits: TensorDataset, held: TensorDataset, epochs: int
 
 def draw_curve(path: Path, losses: list[float], accuracies: list[float]) -> None:
     """The learning curve as a PNG: the loss of each step and its mean of each epoch, and the held-out accuracy."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3.6), layout="constrained")
@@ -123,13 +122,12 @@ def draw_curve(path: Path, losses: list[float], accuracies: list[float]) -> None
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
         axes.xaxis.get_major_locator().set_params(integer=True)
-    FigureCanvasAgg(figure).print_png(path)
+    figure.savefig(path, dpi=100)
 
 
 def draw_digits(path: Path, images: Any, labels: Any, belief: Any) -> None:
-    """A sheet of held-out digits as a PNG: on top those that were read wrong (the 20 worst), then some of each digit that
-    were read right; under each what was read, and how sure the network was."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    """A sheet of held-out digits as a PNG: on top those that were read wrong (the 20 worst), then some of each digit
+    that were read right; under each what was read, and how sure the network was."""
     from matplotlib.figure import Figure
 
     read, sure = belief.argmax(1), belief.max(1)
@@ -154,32 +152,35 @@ def draw_digits(path: Path, images: Any, labels: Any, belief: Any) -> None:
 
     def heading(row: float, text: str, color: str) -> None:
         """A line of text above a row."""
-        figure.text(0.03, 1 - (PITCH * row + 0.02) / height, text, color=color, fontsize=11, fontweight="bold", va="top")
+        figure.text(0.03, 1 - (PITCH * row + 0.02) / height, text, color=color, fontsize=11, fontweight="bold",
+                    va="top")
 
     count = int((read != labels).sum())
-    heading(0.1, f"Read wrong: {count} of {len(labels)} held-out digits" + (", the 20 surest" if count > 20 else ""), WRONG)
+    heading(0.1, f"Read wrong: {count} of {len(labels)} held-out digits" + (", the 20 surest" if count > 20 else ""),
+            WRONG)
     for place, i in enumerate(wrong):
-        show(0.25 + place // 10, place % 10, i)
+        show(0.25 + place // 10, place % 10, int(i))
     if not count:
         figure.text(0.03, 1 - 1.0 / height, "none", color=INK, fontsize=11)
     heading(0.5 + top, f"Read right: {len(labels) - count}, of which four of each", RIGHT)
     for digit, found in enumerate(right):
         for row, i in enumerate(found):
-            show(0.65 + top + row, digit, i)
-    FigureCanvasAgg(figure).print_png(path)
+            show(0.65 + top + row, digit, int(i))
+    figure.savefig(path, dpi=100)
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Train, report, and write the pictures and the weights; returns 0.
 
-    `arguments` has `model` ("cnn" or "mlp"), `epochs`, `out` (a folder, which is made) and `seed`. The same seed gives the
-    same bits. Raises ModuleNotFoundError where scikit-learn, matplotlib or tqdm is missing.
+    `arguments` has `model` ("cnn" or "mlp"), `epochs`, `out` (a folder, which is made) and `seed`. The same seed gives
+    the same bits. Raises ModuleNotFoundError where scikit-learn, matplotlib or tqdm is missing.
     """
     start = time.perf_counter()
     manual_seed(arguments.seed)
     digits, held = load(shifted=arguments.model == "cnn")  # to an MLP a digit moved by a pixel is another digit
     model = build(arguments.model)
-    print(f"{len(digits) + len(held):,} handwritten digits of 8 x 8 pixels: {len(digits):,} to learn from, {len(held)} held out\n")
+    print(f"{len(digits) + len(held):,} handwritten digits of 8 x 8 pixels: "
+          f"{len(digits):,} to learn from, {len(held)} held out\n")
     print(model, end="\n\n", flush=True)
     losses, accuracies = train(model, digits, held, arguments.epochs)
     seconds = time.perf_counter() - start
@@ -193,12 +194,13 @@ def main(arguments: argparse.Namespace) -> int:
     draw_curve(out / "learning-curve.png", losses, accuracies)
     draw_digits(out / "predictions.png", images, labels, belief)
     weights = out / f"{arguments.model}.safetensors"
-    save_file(model.state_dict(), str(weights), {"accuracy": f"{right / len(held):.4f}", "seed": str(arguments.seed)})
+    made = f"seed {arguments.seed}, {arguments.epochs} epochs, accuracy {right / len(held):.4f}"
+    save_file(model.state_dict(), str(weights), {"training": made})  # one entry: their order in the file is not fixed
     print(f"{out / 'learning-curve.png'}   loss and accuracy, epoch by epoch\n"
           f"{out / 'predictions.png'}   held-out digits and what was read\n"
           f"{weights}   the weights: model.load_state_dict(chainrule.load_file({str(weights)!r}))\n\n"
           "What to try next:\n"
           f"  python -m chainrule demo --model {'mlp' if arguments.model == 'cnn' else 'cnn'}    the other network\n"
-          f"  python -m chainrule demo --seed {arguments.seed + 1}       other first weights, the same held-out digits\n"
+          f"  python -m chainrule demo --seed {arguments.seed + 1}       other first weights, same held-out digits\n"
           f"  read {__file__}: this demo, and change it")
     return 0

@@ -72,8 +72,8 @@ def walk(roots: list[tuple[Node, Any]], wanted: set[Node] | None, create_graph: 
         if (node.retain if wanted is None else node in wanted):
             yield node, g, node in owned
         owned.discard(node)
-        if node.op is None or (needed is not None and node not in needed):
-            continue
+        if node.op is None or (needed is not None and needed.isdisjoint(node.parents)):
+            continue  # nothing wanted lies further down: what the node kept stays for other walks
         xp = ops if create_graph else node.kernels
         for parent, d in node.op.vjp(node, g, xp, needed):
             if state.anomaly:
@@ -126,9 +126,11 @@ def run_hooks(node: Node, g: Any, create_graph: bool) -> Any:
         given = g if isinstance(g, Tensor) else wrap(g)
         answer = hook(given)
         if answer is not None:
-            if tuple(answer.shape) != node.shape:
-                raise ShapeError(f"a hook on {node.name} returned shape {tuple(answer.shape)}, the gradient has {node.shape}")
-            g = answer if create_graph or not isinstance(answer, Tensor) else answer._data
+            g = answer if isinstance(answer, Tensor) else wrap(np.asarray(answer))
+            if g.shape != node.shape:
+                raise ShapeError(f"a hook on {node.name} returned shape {g.shape}, the gradient has {node.shape}")
+            g = g if g.dtype == node.dtype else g.to(node.dtype)
+            g = g if create_graph else g._data
     return g
 
 
@@ -216,7 +218,7 @@ def backward(output: Tensor, gradient: Any = None, retain_graph: bool | None = N
     with Flag(create_graph), np.errstate(all="ignore"):
         for node, d, owned in walk([(output.node, g)], wanted, create_graph, retain):
             if create_graph:
-                value = d if isinstance(d, Tensor) else wrap(d)
+                value = ops.clone(d)  # the gradient of two leaves of a sum is one tensor
             else:
                 value = wrap(own(d, owned))
             del d
@@ -258,6 +260,19 @@ def gradients(roots: list[tuple[Node, Any]], targets: list[Node], create_graph: 
     return [found.get(node) for node in targets]
 
 
+def apart(answers: list[Any], given: list[Any]) -> list[Tensor | None]:
+    """The answers as tensors of which no two share memory, nor one with what was given."""
+    taken = [g._data for g in given if isinstance(g, Tensor)]
+    out: list[Tensor | None] = []
+    for a in answers:
+        if a is not None:
+            a = a if isinstance(a, Tensor) else wrap(a)
+            a = ops.clone(a) if any(np.may_share_memory(a._data, t) for t in taken) else a
+            taken.append(a._data)
+        out.append(a)
+    return out
+
+
 def grad(outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool | None = None, create_graph: bool = False,
          allow_unused: bool = False) -> tuple[Any, ...]:
     """The gradients of `outputs` with respect to `inputs`, as a tuple; no tensor's `grad` is touched.
@@ -289,7 +304,8 @@ def grad(outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool
     for i, answer in enumerate(answers):
         if answer is None and not allow_unused:
             raise AutogradError(f"grad: input {i} was not used to compute the outputs; pass allow_unused=True to get None for it")
-    return tuple(a if a is None or isinstance(a, Tensor) else wrap(a) for a in answers)
+    with Flag(create_graph):
+        return tuple(apart(answers, grad_outputs))
 
 
 autograd.backward, autograd.add_hook = backward, add_hook

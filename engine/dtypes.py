@@ -63,7 +63,7 @@ def as_dtype(dtype: Any) -> DType:
     """The NumPy dtype for a dtype, a NumPy scalar type, a name, or Python's float (the default), int or bool."""
     if dtype is float:
         return _default[0]
-    found = np.dtype(dtype)
+    found: DType = np.dtype(dtype)
     if found.kind not in _ORDER:
         raise TypeError(f"dtype {found} is not one that tensors have: use float16/32/64, an integer type or bool")
     return found
@@ -82,8 +82,12 @@ def promote(*dtypes: DType) -> DType:
 
 def of_scalar(value: Any, beside: DType | None) -> DType:
     """The dtype a Python scalar gets beside a tensor of dtype `beside` (None: on its own)."""
-    own = bool if isinstance(value, (np.bool_, type(True))) else int64 if isinstance(value, int) else _default[0]
-    if isinstance(value, complex):
+    own: DType = _default[0]
+    if value is True or value is False or isinstance(value, np.bool_):
+        own = bool
+    elif isinstance(value, int):
+        own = int64
+    elif isinstance(value, complex):
         own = complex128
     if beside is not None and _ORDER[beside.kind] >= _ORDER[own.kind]:
         return beside

@@ -51,7 +51,9 @@ class Fused(Op):
         self.definition = definition
         parameters = list(signature(definition).parameters.values())[1:]
         names = [p.name for p in parameters if p.kind is not Parameter.KEYWORD_ONLY]
-        super().__init__(definition.__name__, definition.__doc__ or "", forward=definition, **dict.fromkeys(names))
+        formulas: dict[str, Any] = dict.fromkeys(names)  # none: its derivative is that of its definition
+        super().__init__(definition.__name__, definition.__doc__ or "", forward=definition,
+                         **formulas)
         self.outputs = outputs
         self.defaults = {p.name: p.default for p in parameters if p.kind is Parameter.KEYWORD_ONLY
                          and p.default is not Parameter.empty}
@@ -95,7 +97,7 @@ class Fused(Op):
             first = wrap(outs[0]._data)
             first._version = outs[0]._version  # a write to the output is a write to the `out` that is kept
             shared = self._record(tensors, nodes, first, static, xp, extras)
-            shared.shape = tuple(o.shape for o in outs)  # type: ignore[assignment]
+            shared.shape = tuple(o.shape for o in outs)
             for i, out in enumerate(outs):
                 record(pick, Plan((), ()), (), [shared], out, {"index": i}, xp)
         return outs

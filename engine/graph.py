@@ -25,7 +25,7 @@ ndarray = np.ndarray
 SCALARS = frozenset({int, float, bool, complex})
 UNCHANGING = [-1]  # the time of the last write to what cannot be written: scalars
 table: dict[str, "Op"] = {}
-OPTIONS = {"forward", "word", "floats", "views", "broadcasts", "promotes", "each"}  # of Op, besides formulas
+OPTIONS = {"forward", "word", "floats", "views", "broadcasts", "promotes"}  # of Op, besides formulas
 
 
 class no_grad(Flag):
@@ -66,7 +66,7 @@ class Node:
     writes: tuple[list[int], ...]  # for each, the time of the last in-place write to its memory
     static: dict[str, Any]  # the keywords of the call
     kernels: Any  # the backend it was computed with
-    shape: tuple[int, ...]
+    shape: Any  # a tuple; of a call with several outputs, a tuple of theirs
     dtype: Any
     order: int  # the time of the call: creation order is a topological order
     code: Any  # where the call stands: code object and instruction, never a frame
@@ -179,6 +179,19 @@ def kept_values(node: Node, xp: Any) -> list[Any]:
     return values
 
 
+def share(op: Any, source: Any, out: Tensor, static: dict[str, Any]) -> bool:
+    """Make `out` a view of `source` if it shares its memory: one counter of writes for both, and the way from the base."""
+    array, base = source._data, out._data.base
+    if base is None or not (base is array or base is array.base or np.may_share_memory(out._data, array)):
+        return False
+    out._version = source._version
+    if state.recording:  # made under no_grad it shares memory as detach() does, and never gets a history
+        view = source.current_view()
+        owner, path = (source, ()) if view is None else (view.base, view.path)
+        out._view = View(owner, (*path, (op.name, static)), owner._version[0])
+    return True
+
+
 def unbroadcast(xp: Any, g: Any, shape: tuple[int, ...]) -> Any:
     """Sum g over the axes along which an input of this shape was repeated: the adjoint of broadcasting."""
     lead = len(g.shape) - len(shape)
@@ -224,8 +237,11 @@ class Op:
     """
 
     def __new__(cls, *args: Any, **options: Any) -> "Op":
-        quick = cls is Op and options.get("word") == "elementwise" and options.get("forward") is None
-        return object.__new__(Elementwise if quick and 1 <= len(options.keys() - OPTIONS) <= 2 else cls)
+        if cls is Op and options.get("forward") is None:
+            from chainrule.quick import class_for
+
+            cls = class_for({k: v for k, v in options.items() if k not in OPTIONS})
+        return object.__new__(cls)
 
     def __init__(self, name: str, doc: str = "", *, forward: Any = None, word: str = "", floats: bool = False,
                  views: bool = False, broadcasts: bool | None = None, promotes: bool = True, **formulas: Any) -> None:
@@ -319,14 +335,7 @@ class Op:
         out: Tensor = new(Tensor)
         out._data = data
         out._node = out._view = None
-        if self.views and np.may_share_memory(data, arrays[0]):
-            source = inputs[0]
-            out._version = source._version
-            if state.recording:  # made under no_grad it shares memory as detach() does, and never gets a history
-                view = source.current_view()
-                base, path = (source, ()) if view is None else (view.base, view.path)
-                out._view = View(base, (*path, (self.name, static)), base._version[0])
-        else:
+        if not (self.views and share(self, inputs[0], out, static)):
             out._version = [-1]
         if pattern and state.recording:
             plan = self.plans.get(pattern, UNKNOWN)
@@ -395,78 +404,6 @@ class Op:
 
     def __repr__(self) -> str:
         return f"<op {self.name}({', '.join(self.inputs)})>"
-
-
-class Elementwise(Op):
-    """An elementwise row of one or two inputs. Nothing differs from `Op` but that the commonest call, of tensors of one float
-    type, is written out straight: small models spend their time here. Every other call takes the general way.
-    """
-
-    def __call__(self, a: Any, b: Any = None, *, depth: int = 1, **static: Any) -> Tensor:
-        if isinstance(a, Tensor) and not static:
-            u = a._data
-            dtype = u.dtype
-            xp = state.backend or BY_TYPE.get(u.__class__)
-            if b is None:
-                quick, v, q = self.arity == 1, None, None
-            elif isinstance(b, Tensor):
-                v = b._data
-                quick, q = v.dtype is dtype, b._node if b._view is None else b.node
-            else:
-                quick, v, q = b.__class__ is float, b, None
-            if quick and dtype.kind == "f" and xp is not None:
-                try:
-                    data = getattr(xp, self.name)(u) if b is None else getattr(xp, self.name)(u, v)
-                except Exception as error:
-                    raise explain(self, (a,) if b is None else (a, b), static, error) from None
-                if data.__class__ is not ndarray:
-                    data = np.asarray(data)
-                out: Tensor = new(Tensor)
-                out._data = data
-                out._node = out._view = None
-                out._version = [-1]
-                p = a._node if a._view is None else a.node
-                if (p is None and q is None) or not state.recording:
-                    return out
-                pattern = (p is not None) + 2 * (q is not None)
-                plan = self.plans.get(pattern) or self.plan(pattern, self.arity)
-                if plan is None or data.dtype.kind != "f":
-                    return out
-                out._node = node = new(Node)
-                node.op = self
-                node.parents = (p,) if b is None else (p, q)
-                node.plan = plan
-                node.static = static
-                node.kernels = xp
-                node.shape = data.shape
-                node.dtype = dtype
-                node.order = tick()
-                node.hooks = node.grad = None
-                node.retain = False
-                keep = plan.keep
-                if not keep:
-                    node.kept = node.writes = ()
-                else:
-                    arrays = (u, v, data)  # OUT, which is -1, is the last
-                    writes = (a._version, UNCHANGING if v is b else b._version, out._version)
-                    if len(keep) == 1:
-                        i = keep[0]
-                        node.kept, node.writes = (arrays[i],), (writes[i],)
-                    elif len(keep) == 2:
-                        i, j = keep
-                        node.kept, node.writes = (arrays[i], arrays[j]), (writes[i], writes[j])
-                    else:
-                        node.kept = tuple([arrays[i] for i in keep])
-                        node.writes = tuple([writes[i] for i in keep])
-                frame = getframe(depth)
-                code = frame.f_code
-                if _inside.get(code.co_filename) is False:
-                    node.code = code
-                    node.instruction = frame.f_lasti
-                else:
-                    node.code, node.instruction = call_site(depth)
-                return out
-        return Op.__call__(self, a, **static) if b is None else Op.__call__(self, a, b, **static)
 
 
 class _Source:

@@ -5,7 +5,7 @@ the same seed gives the same bits, run after run, and what must be drawn again, 
 checkpoint is recomputed, only has to remember its key.
 """
 
-import secrets
+import os
 from threading import Lock
 from typing import Any
 
@@ -46,7 +46,7 @@ class Generator:
     __slots__ = ("_draws", "_lock", "_seed")
 
     def __init__(self, seed: Any = None) -> None:
-        self._seed = secrets.randbits(64) if seed is None else _seed(seed)
+        self._seed = int.from_bytes(os.urandom(8), "little") if seed is None else _seed(seed)
         self._draws = 0
         self._lock = Lock()
 
@@ -59,7 +59,7 @@ class Generator:
 
     def seed(self) -> int:
         """Begin anew with a seed from the operating system; returns it."""
-        self.manual_seed(secrets.randbits(64))
+        self.manual_seed(int.from_bytes(os.urandom(8), "little"))
         return self._seed
 
     def initial_seed(self) -> int:

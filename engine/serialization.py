@@ -8,7 +8,6 @@ and tuples, whose skeleton goes into the metadata as JSON.
 import json
 import math
 import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -78,7 +77,7 @@ def _replace(path: StrPath, arrays: dict[str, Any], metadata: dict[str, str] | N
         raise FileNotFoundError(f"save: the folder {str(target.parent)!r} does not exist; create it first")
     if target.is_dir():
         raise IsADirectoryError(f"save: {str(path)!r} is a folder; name a file in it")
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    temporary = target.with_name(f".{target.name}.{os.urandom(4).hex()}.tmp")
     try:
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         mode = (target if target.exists() else temporary).stat().st_mode & 0o777

@@ -32,7 +32,7 @@ class Device(str):
         return self.partition(":")[0]
 
     @property
-    def index(self) -> int | None:
+    def index(self) -> int | None:  # type: ignore[override]
         """Which device of its kind; None for the CPU."""
         return int(self.partition(":")[2]) if ":" in self else None
 

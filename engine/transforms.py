@@ -14,7 +14,7 @@ from chainrule.tensor import Tensor
 
 def _as_tuple(op: str, value: Any) -> tuple[tuple[Tensor, ...], bool]:
     single = isinstance(value, Tensor)
-    listed = (value,) if single else tuple(value)
+    listed = tuple(value) if isinstance(value, tuple | list) else (value,)
     for t in listed:
         if not isinstance(t, Tensor):
             raise DtypeError(f"{op}: expected tensors, got a {type(t).__name__}")
@@ -137,7 +137,7 @@ def sweep(outputs: tuple[Tensor, ...], moving: dict[Node, Any]) -> list[Any]:
             if all(t is None for t in given):
                 continue
             if node.op.name == "pick":
-                pushed = given[0]
+                pushed: Any = given[0]
                 tangents[node] = pushed[node.static["index"]]
             else:
                 tangents[node] = push(node, given)

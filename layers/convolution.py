@@ -12,11 +12,14 @@ from chainrule.tensor import Tensor
 
 
 class Conv2d(Module):
-    """Cross-correlation with learned kernels: y[n, o, i, j] = b[o] + Σ_c,u,v W[o, c, u, v] x[n, c, i·s + u·d, j·s + v·d].
+    """Cross-correlation with learned kernels:
+
+    y[n, o, i, j] = b[o] + Σ_c,u,v W[o, c, u, v] x[n, c, i·s + u·d, j·s + v·d].
 
     x (N, in_channels, H, W) or (in_channels, H, W), W (out_channels, in_channels / groups, *kernel_size),
     b (out_channels), y (N, out_channels, H', W') with H' = ⌊(H + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1.
-    `padding`: zeros on each side, or 'valid' (none), or 'same' (H' = H, for stride 1). Both start uniform on ±1/√fan_in.
+    `padding`: zeros on each side, or 'valid' (none), or 'same' (H' = H, for stride 1). Both start uniform on
+    ±1/√fan_in.
 
     Raises ShapeError where groups does not divide the channels, ValueError for another padding or padding_mode.
 
@@ -33,11 +36,13 @@ class Conv2d(Module):
                  dilation: Any = 1, groups: int = 1, bias: bool = True, padding_mode: str = "zeros", device: Any = None,
                  dtype: Any = None) -> None:
         if groups < 1 or in_channels % groups or out_channels % groups:
-            raise ShapeError(f"Conv2d: groups={groups} must divide both in_channels={in_channels} and out_channels={out_channels}")
+            raise ShapeError(f"Conv2d: groups={groups} must divide both in_channels={in_channels} and "
+                             f"out_channels={out_channels}")
         if padding_mode != "zeros":
-            raise ValueError(f"Conv2d: padding_mode={padding_mode!r} is not supported, only 'zeros' is; pad the input with "
-                             "functional.pad and use padding=0")
-        self.in_channels, self.out_channels, self.groups, self.padding_mode = in_channels, out_channels, groups, padding_mode
+            raise ValueError(f"Conv2d: padding_mode={padding_mode!r} is not supported, only 'zeros' is; pad the input "
+                             "with functional.pad and use padding=0")
+        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
+        self.padding_mode = padding_mode
         self.kernel_size = tuple_of("Conv2d", "kernel_size", kernel_size, 2)
         self.stride = tuple_of("Conv2d", "stride", stride, 2)
         self.dilation = tuple_of("Conv2d", "dilation", dilation, 2)
@@ -45,8 +50,8 @@ class Conv2d(Module):
         if isinstance(padding, str) and padding not in ("same", "valid"):
             raise ValueError(f"Conv2d: padding={padding!r} is neither 'same' nor 'valid' nor numbers")
         if padding == "same" and self.stride != (1, 1):
-            raise ValueError(f"Conv2d: padding='same' needs stride 1, not {self.stride}: the output cannot be as large as the "
-                             "input otherwise")
+            raise ValueError(f"Conv2d: padding='same' needs stride 1, not {self.stride}: the output cannot be as "
+                             "large as the input otherwise")
         self.weight = empty(out_channels, in_channels // groups, *self.kernel_size, device=device, dtype=dtype)
         self.bias = empty(out_channels, device=device, dtype=dtype) if bias else None
         self.reset_parameters()

@@ -6,7 +6,9 @@ from chainrule.tensor import Tensor
 
 
 class Dropout(Module):
-    """In training, each element becomes 0 with probability p and the others grow by 1 / (1 − p); in evaluation, nothing.
+    """In training, each element becomes 0 with probability p and the others grow by 1 / (1 − p).
+
+    In evaluation nothing changes.
 
     Srivastava et al. 2014, "Dropout: a simple way to prevent neural networks from overfitting". Raises ValueError for p
     outside 0 to 1.

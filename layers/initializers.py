@@ -14,8 +14,9 @@ from chainrule.tensor import Tensor
 __all__ = ["calculate_gain", "constant_", "kaiming_normal_", "kaiming_uniform_", "normal_", "ones_", "uniform_",
            "xavier_normal_", "xavier_uniform_", "zeros_"]
 
-GAINS = {"linear": 1.0, "identity": 1.0, "sigmoid": 1.0, "conv1d": 1.0, "conv2d": 1.0, "conv3d": 1.0, "conv_transpose1d": 1.0,
-         "conv_transpose2d": 1.0, "conv_transpose3d": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2), "selu": 3 / 4}
+GAINS = {"linear": 1.0, "identity": 1.0, "sigmoid": 1.0, "conv1d": 1.0, "conv2d": 1.0, "conv3d": 1.0,
+         "conv_transpose1d": 1.0, "conv_transpose2d": 1.0, "conv_transpose3d": 1.0, "tanh": 5 / 3,
+         "relu": math.sqrt(2), "selu": 3 / 4}
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
@@ -45,25 +46,24 @@ def fans(tensor: Tensor) -> tuple[int, int]:
     (3, 1)
     """
     if tensor.ndim < 2:
-        raise ShapeError(f"init: a weight of shape {tensor.shape} has no fan-in and fan-out, which need two axes (out, in) or "
-                         "more; use uniform_ or normal_")
+        raise ShapeError(f"init: a weight of shape {tensor.shape} has no fan-in and fan-out, which need two axes "
+                         "(out, in) or more; use uniform_ or normal_")
     kernel = math.prod(tensor.shape[2:])
     return tensor.shape[1] * kernel, tensor.shape[0] * kernel
 
 
-@no_grad()
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Any = None) -> Tensor:
     """Draws from the uniform distribution on [a, b)."""
-    return tensor.uniform_(a, b, generator=generator)
+    with no_grad():
+        return tensor.uniform_(a, b, generator=generator)
 
 
-@no_grad()
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Any = None) -> Tensor:
     """Draws from the normal distribution N(mean, std²)."""
-    return tensor.normal_(mean, std, generator=generator)
+    with no_grad():
+        return tensor.normal_(mean, std, generator=generator)
 
 
-@no_grad()
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """`val` everywhere.
 
@@ -71,7 +71,8 @@ def constant_(tensor: Tensor, val: float) -> Tensor:
     >>> constant_(cr.tensor([1.0, 2.0]), 0.5)
     tensor([0.5, 0.5])
     """
-    return tensor.fill_(val)
+    with no_grad():
+        return tensor.fill_(val)
 
 
 def zeros_(tensor: Tensor) -> Tensor:
@@ -85,8 +86,8 @@ def ones_(tensor: Tensor) -> Tensor:
 
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Any = None) -> Tensor:
-    """Uniform on [-b, b) with b = gain √(6 / (fan_in + fan_out)): Glorot & Bengio 2010, "Understanding the difficulty of
-    training deep feedforward neural networks"."""
+    """Uniform on [-b, b) with b = gain √(6 / (fan_in + fan_out)): Glorot & Bengio 2010, "Understanding the difficulty
+    of training deep feedforward neural networks"."""
     bound = gain * math.sqrt(6 / max(sum(fans(tensor)), 1))
     return uniform_(tensor, -bound, bound, generator)
 
@@ -106,8 +107,8 @@ def kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float
 
 def kaiming_uniform_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu",
                      generator: Any = None) -> Tensor:
-    """Uniform on [-b, b) with b = gain √(3 / fan), where `a` is the slope of leaky_relu: He et al. 2015, "Delving deep into
-    rectifiers"."""
+    """Uniform on [-b, b) with b = gain √(3 / fan), where `a` is the slope of leaky_relu: He et al. 2015, "Delving deep
+    into rectifiers"."""
     bound = math.sqrt(3) * kaiming_std(tensor, a, mode, nonlinearity)
     return uniform_(tensor, -bound, bound, generator)
 

@@ -18,7 +18,9 @@ def empty(*shape: int, device: Any, dtype: Any) -> Parameter:
 
 
 class Linear(Module):
-    """y = x Wᵀ + b over the last axis: x (…, in_features), W (out_features, in_features), b (out_features), y (…, out_features).
+    """y = x Wᵀ + b over the last axis.
+
+    x (…, in_features), W (out_features, in_features), b (out_features), y (…, out_features).
 
     Both start uniform on ±1/√in_features. Raises ShapeError where the input's last axis is not in_features.
 
@@ -31,7 +33,8 @@ class Linear(Module):
     weight: Parameter
     bias: Parameter | None
 
-    def __init__(self, in_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None) -> None:
+    def __init__(self, in_features: int, out_features: int, bias: bool = True, device: Any = None,
+                 dtype: Any = None) -> None:
         self.in_features, self.out_features = in_features, out_features
         self.weight = empty(out_features, in_features, device=device, dtype=dtype)
         self.bias = empty(out_features, device=device, dtype=dtype) if bias else None

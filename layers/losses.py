@@ -35,8 +35,9 @@ class MSELoss(Module):
 
 
 class CrossEntropyLoss(Module):
-    """−log of the probability that softmax(input) gives the target class: input (N, C, …) of logits, target (N, …) of class
-    indices or (N, C, …) of probabilities.
+    """−log of the probability that softmax(input) gives the target class.
+
+    input (N, C, …): logits; target (N, …): class indices, or (N, C, …): probabilities.
 
     `weight` (C): how much each class counts; `ignore_index`: targets that do not count; `label_smoothing`: the share of
     the target's probability that is spread over all classes. The mean is over the weights of the targets that count.
@@ -58,7 +59,8 @@ class CrossEntropyLoss(Module):
 
     def forward(self, input: Tensor, target: Any) -> Tensor:
         """input (N, C, …), target (N, …) or (N, C, …)."""
-        return F.cross_entropy(input, target, weight=self.weight, ignore_index=self.ignore_index, reduction=self.reduction,
+        return F.cross_entropy(input, target, weight=self.weight, ignore_index=self.ignore_index,
+                               reduction=self.reduction,
                                label_smoothing=self.label_smoothing)
 
     def extra_repr(self) -> str:

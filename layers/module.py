@@ -67,8 +67,8 @@ def refuse_containers(module: "Module", name: str, value: Any) -> None:
         fix = "use ModuleDict({...})" if isinstance(value, dict) else "use ModuleList([...])"
     else:
         fix = "give each parameter an attribute of its own, or put them into modules inside a ModuleList or ModuleDict"
-    raise TypeError(f"{type(module).__name__}.{name} is {kind} with a {type(found).__name__} in it, which parameters() and "
-                    f"state_dict() would not see; {fix}")
+    raise TypeError(f"{type(module).__name__}.{name} is {kind} with a {type(found).__name__} in it, which "
+                    f"parameters() and state_dict() would not see; {fix}")
 
 
 class Module:
@@ -91,7 +91,7 @@ class Module:
     """
 
     training: bool = True  # whether dropout and the like are on; see `train` and `eval`
-    _buffer_names: Mapping[str, bool] = {}  # name -> whether state_dict has it; each module that has buffers makes its own
+    _buffer_names: Mapping[str, bool] = {}  # name -> whether state_dict has it; modules with buffers make their own
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Assign an attribute.
@@ -102,8 +102,8 @@ class Module:
         if isinstance(value, list | tuple | dict | set | frozenset):
             refuse_containers(self, name, value)
         if isinstance(vars(self).get(name), Parameter) and not (value is None or isinstance(value, Parameter)):
-            raise TypeError(f"{type(self).__name__}.{name} is a Parameter and {describe(value)} is not; write into it under "
-                            f"no_grad() with {name}.copy_(value), or assign Parameter(value)")
+            raise TypeError(f"{type(self).__name__}.{name} is a Parameter and {describe(value)} is not; write into it "
+                            f"under no_grad() with {name}.copy_(value), or assign Parameter(value)")
         object.__setattr__(self, name, value)
 
     # ---- computing
@@ -213,7 +213,8 @@ class Module:
             inside = vars(module).get(name)
             if not isinstance(inside, Module):
                 has = ", ".join(n for n, _ in module.named_children()) or "none"
-                raise AttributeError(f"get_submodule({target!r}): {module.head()} has no module {name!r}; it has: {has}")
+                raise AttributeError(f"get_submodule({target!r}): {module.head()} has no module {name!r}; it has: "
+                                     f"{has}")
             module = inside
         found: Module = module
         return found
@@ -285,7 +286,7 @@ class Module:
         return self
 
     def to(self, *where: Any, dtype: Any = None, device: Any = None) -> Self:
-        """Convert the floating-point parameters and buffers, in place, to a dtype or to the device or dtype of a tensor.
+        """Convert the floating-point parameters and buffers, in place, to a dtype, a device, or those of a tensor.
 
         The Parameter objects stay the same, so that optimizers keep them. Raises DtypeError for a dtype that is not
         floating-point.
@@ -362,9 +363,11 @@ class Module:
         problems = [("misshapen", misshapen)]
         if strict:
             problems = [("missing", missing), ("unexpected", unexpected), *problems]
-        text = "".join(f"\n  {kind}:" + "".join(f"\n    {entry}" for entry in entries) for kind, entries in problems if entries)
+        text = "".join(f"\n  {kind}:" + "".join(f"\n    {entry}" for entry in entries)
+                       for kind, entries in problems if entries)
         if text:
-            raise RuntimeError(f"load_state_dict: the state does not fit this {type(self).__name__}, nothing was loaded{text}"
+            raise RuntimeError(f"load_state_dict: the state does not fit this {type(self).__name__}, nothing was "
+                               f"loaded{text}"
                                + prefix_hint(missing, unexpected))
         with no_grad():
             for name, value in values.items():

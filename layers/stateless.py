@@ -11,9 +11,9 @@ def functional_call(module: Module, parameters: Mapping[str, Any] | tuple[Mappin
                     kwargs: Mapping[str, Any] | None = None) -> Any:
     """module(*args, **kwargs) with other tensors in the place of its parameters and buffers: a function of them.
 
-    `parameters`: tensors by path, or a tuple of such dicts; those not named stay. A tied parameter is replaced at all its
-    places. `args`: a tuple, or the one argument. The module is as before afterwards, also after an exception. Raises
-    AttributeError for a name that the module has not.
+    `parameters`: tensors by path, or a tuple of such dicts; those not named stay. A tied parameter is replaced at all
+    its places. `args`: a tuple, or the one argument. The module is as before afterwards, also after an exception.
+    Raises AttributeError for a name that the module has not.
 
     >>> import chainrule as cr
     >>> from chainrule.layers import Linear
@@ -30,8 +30,8 @@ def functional_call(module: Module, parameters: Mapping[str, Any] | tuple[Mappin
             places[f"{path}.{name}" if path else name] = owner, name, tensor
     unknown = [name for name in given if name not in places]
     if unknown:
-        raise AttributeError(f"functional_call: {type(module).__name__} has no parameter or buffer {', '.join(unknown)}; it has "
-                             f"{', '.join(places) or 'none'}")
+        raise AttributeError(f"functional_call: {type(module).__name__} has no parameter or buffer "
+                             f"{', '.join(unknown)}; it has {', '.join(places) or 'none'}")
     tied = {id(places[name][2]): value for name, value in given.items()}
     try:
         for path, (owner, name, tensor) in places.items():

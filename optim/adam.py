@@ -8,7 +8,8 @@ import numpy as np
 from chainrule.optim.optimizer import Optimizer
 
 
-def adam(p: Any, g: Any, m: Any, v: Any, largest: Any, scratch: Any, *, step: int, lr: float, beta1: float, beta2: float,
+def adam(p: Any, g: Any, m: Any, v: Any, largest: Any, scratch: Any, *, step: int, lr: float, beta1: float,
+         beta2: float,
          eps: float, weight_decay: float, maximize: bool) -> None:
     """The rule, on raw arrays: writes into p, into the moments m and v, and into `largest` unless it is None (amsgrad).
 
@@ -41,12 +42,13 @@ def adam(p: Any, g: Any, m: Any, v: Any, largest: Any, scratch: Any, *, step: in
 
 
 class Adam(Optimizer):
-    """Steps of about lr per element, whatever the gradient's scale: the ratio of its running mean to its running root mean
-    square. Kingma & Ba 2015, "Adam: a method for stochastic optimization"; see `adam` in this file for the exact rule.
+    """Steps of about lr per element, whatever the gradient's scale: the ratio of its running mean to its running root
+    mean square. Kingma & Ba 2015, "Adam: a method for stochastic optimization"; see `adam` in this file for the exact
+    rule.
 
-    `betas`: how slowly the two averages forget; `weight_decay` adds to the gradient; `amsgrad` divides by the largest mean
-    square so far (Reddi et al. 2018, "On the convergence of Adam and beyond"); `maximize`: climb. Raises ValueError for
-    options out of range; see `Optimizer` for `params`.
+    `betas`: how slowly the two averages forget; `weight_decay` adds to the gradient; `amsgrad` divides by the largest
+    mean square so far (Reddi et al. 2018, "On the convergence of Adam and beyond"); `maximize`: climb. Raises
+    ValueError for options out of range; see `Optimizer` for `params`.
 
     >>> import chainrule as cr
     >>> x = cr.tensor([1.0], requires_grad=True)
@@ -57,14 +59,15 @@ class Adam(Optimizer):
 
     def __init__(self, params: Any, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
                  weight_decay: float = 0.0, amsgrad: bool = False, *, maximize: bool = False) -> None:
-        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad,
-                                  "maximize": maximize})
+        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay,
+                                  "amsgrad": amsgrad, "maximize": maximize})
 
     def check(self, group: dict[str, Any]) -> None:
         """Each beta lies in [0, 1)."""
         super().check(group)
         if len(group["betas"]) != 2 or not all(0 <= beta < 1 for beta in group["betas"]):
-            raise ValueError(f"{self._name}: betas={group['betas']} must be two numbers from 0 up to, but not including, 1")
+            raise ValueError(f"{self._name}: betas={group['betas']} must be two numbers from 0 up to, but not "
+                             "including, 1")
 
     def update(self, data: Any, gradient: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
         """One step of `adam`."""

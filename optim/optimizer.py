@@ -1,4 +1,4 @@
-"""What all optimizers share: groups of parameters with their options, the state of each parameter, saving and loading."""
+"""What all optimizers share: groups of parameters with their options, the state of each, saving and loading."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,22 +18,22 @@ class Optimizer:
     group. The options stand in `param_groups`, where they may be changed between steps; `state` has, for each parameter
     that was updated, its arrays and counts.
 
-    Raises TypeError for what is not a tensor, AutogradError for a tensor that is not a leaf, ValueError for an empty list,
-    a tensor that occurs twice, an unknown option or one out of its range.
+    Raises TypeError for what is not a tensor, AutogradError for a tensor that is not a leaf, ValueError for an empty
+    list, a tensor that occurs twice, an unknown option or one out of its range.
     """
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor | Mapping):
-            raise TypeError(f"{self._name}: params is a list of tensors or of groups, got a single {type(params).__name__}; "
-                            "pass [it], or model.parameters()")
+            raise TypeError(f"{self._name}: params is a list of tensors or of groups, got a single "
+                            f"{type(params).__name__}; pass [it], or model.parameters()")
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
         self._buffers: dict[Any, Any] = {}  # dtype -> flat arrays for intermediate values, shared by all parameters
         groups = list(params)
         if not groups:
-            raise ValueError(f"{self._name}: the list of parameters is empty; a generator such as model.parameters() can be "
-                             "used only once, and a model without layers has none")
+            raise ValueError(f"{self._name}: the list of parameters is empty; a generator such as model.parameters() "
+                             "can be used only once, and a model without layers has none")
         if not isinstance(groups[0], Mapping):
             groups = [{"params": groups}]
         for group in groups:
@@ -54,10 +54,12 @@ class Optimizer:
             if not isinstance(p, Tensor):
                 raise TypeError(f"{self._name}: parameter {i} is a {type(p).__name__}, it must be a tensor")
             if not p.is_leaf:
-                raise AutogradError(f"{self._name}: parameter {i}, of shape {p.shape}, was computed by {p.node.op.name}; only "
-                                    "leaves can be optimized: Parameters, or tensors after detach().requires_grad_()")
+                raise AutogradError(f"{self._name}: parameter {i}, of shape {p.shape}, was computed by "
+                                    f"{p.node.op.name}; only leaves can be optimized: Parameters, or tensors after "
+                                    "detach().requires_grad_()")
             if p in taken:
-                raise ValueError(f"{self._name}: parameter {i}, of shape {p.shape}, occurs twice; each belongs to one group")
+                raise ValueError(f"{self._name}: parameter {i}, of shape {p.shape}, occurs twice; each belongs to one "
+                                 "group")
             taken.add(p)
         unknown = sorted(set(param_group) - set(self.defaults) - {"params"})
         if unknown:
@@ -104,14 +106,15 @@ class Optimizer:
         return loss
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients, which otherwise add up from one backward to the next; with `set_to_none=False` fill them
-        with zeros in place."""
+        """Forget the gradients, which otherwise add up from one backward to the next; with `set_to_none=False` fill
+        them with zeros in place."""
         for group in self.param_groups:
             clear_gradients(group["params"], set_to_none)
 
     def state_dict(self) -> dict[str, Any]:
-        """`{"state": {index: {name: tensor or number}}, "param_groups": [{"params": [indices], "lr": …}]}`, parameters by
-        their place in the order of the groups. The tensors share memory with the optimizer; `chainrule.save` takes the dict.
+        """`{"state": {index: {name: tensor or number}}, "param_groups": [{"params": [indices], "lr": …}]}`, parameters
+        by their place in the order of the groups. The tensors share memory with the optimizer; `chainrule.save` takes
+        the dict.
         """
         indices = {p: i for i, p in enumerate(p for group in self.param_groups for p in group["params"])}
         state = {indices[p]: {name: Tensor(v) if hasattr(v, "dtype") else v for name, v in entry.items()}
@@ -122,21 +125,24 @@ class Optimizer:
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on where the optimizer stood that `state_dict` came from: training resumes to the same bits.
 
-        Values are copied, and converted to the dtypes of the parameters. Raises ValueError where the groups differ in number
-        or size, ShapeError for a state that has not its parameter's shape; then nothing has been loaded.
+        Values are copied, and converted to the dtypes of the parameters. Raises ValueError where the groups differ in
+        number or size, ShapeError for a state that has not its parameter's shape; then nothing has been loaded.
         """
         saved = state_dict["param_groups"]
         sizes, own = [len(g["params"]) for g in saved], [len(g["params"]) for g in self.param_groups]
         if sizes != own:
-            raise ValueError(f"{self._name}.load_state_dict: the saved groups have {sizes} parameters, this optimizer's {own}")
+            raise ValueError(f"{self._name}.load_state_dict: the saved groups have {sizes} parameters, this "
+                             f"optimizer's {own}")
         order = [index for group in saved for index in group["params"]]
         by_index = dict(zip(order, (p for group in self.param_groups for p in group["params"]), strict=True))
         state: dict[Tensor, dict[str, Any]] = {}
         for index, entry in state_dict["state"].items():
             p = by_index[int(index)]  # a JSON file has its keys as strings
             state[p] = {name: self._loaded(name, value, p) for name, value in entry.items()}
-        groups = [{**group, **{k: tuple(v) if isinstance(v, list) else v for k, v in theirs.items() if k in self.defaults},
-                   "params": group["params"]} for group, theirs in zip(self.param_groups, saved, strict=True)]
+        groups = []
+        for group, theirs in zip(self.param_groups, saved, strict=True):
+            options = {k: tuple(v) if isinstance(v, list) else v for k, v in theirs.items() if k in self.defaults}
+            groups.append({**group, **options, "params": group["params"]})
         for group in groups:
             self.check(group)
         self.param_groups[:], self.state = groups, state
@@ -149,7 +155,8 @@ class Optimizer:
         if name == "step":
             return int(array)
         if array.shape != p.shape:
-            raise ShapeError(f"{self._name}.load_state_dict: {name} has shape {tuple(array.shape)}, its parameter {p.shape}")
+            raise ShapeError(f"{self._name}.load_state_dict: {name} has shape {tuple(array.shape)}, its parameter "
+                             f"{p.shape}")
         copy = np.empty_like(p._data)
         copy[...] = array
         return copy

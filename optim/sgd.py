@@ -39,9 +39,9 @@ def sgd(p: Any, g: Any, momentum_buffer: Any, scratch: Any, *, lr: float, moment
 class SGD(Optimizer):
     """p ← p − lr · g, with momentum and weight decay where asked for; see `sgd` in this file for the exact rule.
 
-    `momentum`: the share of the last update that goes on; `dampening`: how much less the gradient then counts; `nesterov`:
-    look ahead (Sutskever et al. 2013, "On the importance of initialization and momentum in deep learning"); `maximize`:
-    climb. Raises ValueError for options out of range; see `Optimizer` for `params`.
+    `momentum`: the share of the last update that goes on; `dampening`: how much less the gradient then counts;
+    `nesterov`: look ahead (Sutskever et al. 2013, "On the importance of initialization and momentum in deep learning");
+    `maximize`: climb. Raises ValueError for options out of range; see `Optimizer` for `params`.
 
     >>> import chainrule as cr
     >>> x = cr.tensor([1.0], requires_grad=True)
@@ -50,7 +50,8 @@ class SGD(Optimizer):
     [-0.5]
     """
 
-    def __init__(self, params: Any, lr: float = 1e-3, momentum: float = 0.0, dampening: float = 0.0, weight_decay: float = 0.0,
+    def __init__(self, params: Any, lr: float = 1e-3, momentum: float = 0.0, dampening: float = 0.0,
+                 weight_decay: float = 0.0,
                  nesterov: bool = False, *, maximize: bool = False) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay,
                                   "nesterov": nesterov, "maximize": maximize})

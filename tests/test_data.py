@@ -41,7 +41,8 @@ def test_tensor_dataset():
 
 
 @pytest.mark.parametrize(("count", "size", "drop", "sizes"), [
-    (10, 3, False, [3, 3, 3, 1]), (10, 3, True, [3, 3, 3]), (9, 3, True, [3, 3, 3]), (2, 5, False, [2]), (2, 5, True, []),
+    (10, 3, False, [3, 3, 3, 1]), (10, 3, True, [3, 3, 3]), (9, 3, True, [3, 3, 3]), (2, 5, False, [2]),
+    (2, 5, True, []),
     (0, 2, False, []), (4, 1, False, [1, 1, 1, 1]),
 ])
 def test_batches(count, size, drop, sizes):

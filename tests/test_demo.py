@@ -19,7 +19,8 @@ def test_demo_writes_its_files_and_repeats_bit_by_bit(tmp_path, capsys):
     from matplotlib import image
 
     for out in ("a", "b", "c"):
-        words = ["demo", "--model", "mlp", "--epochs", "1", "--out", str(tmp_path / out), "--seed", str(int(out == "c"))]
+        words = ["demo", "--model", "mlp", "--epochs", "1", "--out", str(tmp_path / out), "--seed",
+                 str(int(out == "c"))]
         assert main(words) == 0
     text, err = capsys.readouterr()
     assert "1,797 handwritten digits of 8 x 8 pixels: 1,438 to learn from, 359 held out" in text
@@ -33,6 +34,7 @@ def test_demo_writes_its_files_and_repeats_bit_by_bit(tmp_path, capsys):
     assert sorted(weights[0]) == ["1.bias", "1.weight", "4.bias", "4.weight", "6.bias", "6.weight"]
     same = [all(np.array_equal(weights[0][n].data, other[n].data) for n in weights[0]) for other in weights[1:]]
     assert same == [True, False]
+    assert (tmp_path / "a/mlp.safetensors").read_bytes() == (tmp_path / "b/mlp.safetensors").read_bytes()
     from chainrule.demo import build, load, probabilities
 
     model = build("mlp")

@@ -26,7 +26,7 @@ def imported_roots(tree: ast.Module) -> set[str]:
 def undocumented(tree: ast.Module) -> list[str]:
     """The module itself and its public functions and classes that have no docstring."""
     public = [node for node in tree.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
-              and not node.name.startswith("_")]
+              and not node.name.startswith("_") and "overload" not in map(ast.unparse, node.decorator_list)]
     return (["the module"] if ast.get_docstring(tree) is None else []) + [
         f"{node.name} (line {node.lineno})" for node in public if ast.get_docstring(node) is None]
 

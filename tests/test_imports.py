@@ -12,9 +12,9 @@ from tests.checkout import INSTALLED_AS, ROOT, module_name, package_sources, pyt
 ORDER: tuple[tuple[str, ...], ...] = (
     ("errors",), ("dtypes",), ("state",), ("arguments",),
     ("kernels",), ("names",), ("registry",), ("methods",),
-    ("tensor",), ("graph",), ("derivatives",), ("fused",), ("random",), ("checkpoint",), ("ops",), ("functional",),
+    ("tensor",), ("graph",), ("quick",), ("derivatives",), ("fused",), ("random",), ("checkpoint",), ("ops",), ("functional",),
     ("numpy_protocol",),
-    ("transforms",), ("gradcheck", "data", "linalg", "serialization", "threads"),
+    ("transforms",), ("gradcheck", "drawing", "data", "linalg", "serialization", "threads"),
     ("layers", "optim"),
     ("",), ("demo",), ("__main__",),
 )

@@ -80,13 +80,16 @@ def test_maps_agree_with_the_definition_and_are_adjoint(backend: str, case: dict
     assert np.vdot(y, g) == np.vdot(x, in_x) == np.vdot(weight, in_weight)
 
 
-# Shapes that the compiled kernels cut: several tiles of rows, blocks of channels, shares of the images; the last is depthwise.
+# Shapes that the kernels cut: several tiles of rows, blocks of channels, shares of the images; the last four are depthwise.
 LARGE = [
     ((2, 70, 41, 50), (8, 70, 3, 3), (1, 1), (1, 1), (1, 1), 1),
     ((1, 64, 70, 33), (16, 32, 3, 3), (2, 3), (2, 0), (1, 2), 2),
     ((1, 300, 5000), (4, 300, 3), (1,), (1,), (1,), 1),
     ((17, 3, 20, 20), (5, 3, 5, 4), (1, 1), (2, 2), (1, 1), 1),
     ((3, 24, 12, 12), (24, 1, 3, 3), (1, 1), (1, 1), (1, 1), 24),
+    ((5, 3, 31, 20), (6, 1, 3, 4), (2, 3), (2, 1), (2, 1), 3),
+    ((4, 7, 500), (14, 1, 5), (1,), (4,), (2,), 7),
+    ((1, 2, 90, 70), (2, 1, 3, 3), (1, 1), (1, 1), (1, 1), 2),
 ]
 
 

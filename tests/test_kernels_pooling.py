@@ -127,6 +127,36 @@ def test_unfold_and_fold(case: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.complex128])
+@pytest.mark.parametrize("size, out", [((9,), (4,)), ((50, 30), (33, 29)), ((3, 2, 4), (2, 2, 5)), ((5,), (0,))])
+def test_taking_and_adding_are_adjoint(backend: str, dtype: Any, size: Any, out: Any) -> None:
+    xp, rng = BACKENDS[backend], np.random.default_rng(0)
+    x = rng.integers(-4, 5, (*size, 3, 2)).astype(dtype).T                                          # strided (2, 3, ...)
+    size = x.shape[2:]
+    indices = rng.integers(0, np.prod(size), (2, 3, *out))                  # with repetitions, which are added up
+    g = rng.integers(-4, 5, indices.shape).astype(dtype)
+    taken, added = xp.take_from_planes(x, indices), xp.add_to_planes(g, indices, size=size)
+    expected, sums = np.empty(indices.shape, dtype), np.zeros(x.shape, dtype)
+    for n, c, *at in np.ndindex(*indices.shape):
+        place = np.unravel_index(indices[(n, c, *at)], size)
+        expected[(n, c, *at)] = x[(n, c, *place)]
+        sums[(n, c, *place)] += g[(n, c, *at)]
+    np.testing.assert_array_equal(taken, expected, strict=True)
+    np.testing.assert_array_equal(added, sums, strict=True)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_adaptive_maxima(backend: str) -> None:
+    x = np.random.default_rng(0).choice([-np.inf, -1, 0, 2, np.inf, np.nan], (2, 3, 7, 5))
+    found = BACKENDS[backend].adaptive_max_pool_indices(x, out=(3, 4))
+    for n, c, i, j in np.ndindex(2, 3, 3, 4):
+        places = [(h, w) for h in range(i * 7 // 3, -(-(i + 1) * 7 // 3)) for w in range(j * 5 // 4, -(-(j + 1) * 5 // 4))]
+        nans = [p for p in places if np.isnan(x[n, c, *p])]
+        chosen = nans[-1] if nans else max(places, key=lambda p: x[n, c, *p])
+        assert found[n, c, i, j] == chosen[0] * 5 + chosen[1]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_strided_and_other_dtypes(backend: str) -> None:
     xp = BACKENDS[backend]
     geometry = {"kernel": (2, 2), "stride": (2, 2), "padding": (0, 0), "ceil_mode": False}

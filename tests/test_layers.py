@@ -32,7 +32,8 @@ STATE = [
     (Conv2d(4, 6, 3), {"weight": (6, 4, 3, 3), "bias": (6,)}),
     (Conv2d(4, 6, (3, 5), 2, 1, 2, 2, False), {"weight": (6, 2, 3, 5)}),
     (CrossEntropyLoss(cr.tensor([1.0, 2.0])), {"weight": (2,)}),
-    (CrossEntropyLoss(), {}), (MSELoss(), {}), (Dropout(), {}), (MaxPool2d(2), {}), (ReLU(), {}), (Flatten(), {}), (Identity(), {}),
+    (CrossEntropyLoss(), {}), (MSELoss(), {}), (Dropout(), {}), (MaxPool2d(2), {}), (ReLU(), {}), (Flatten(), {}),
+    (Identity(), {}),
     (Sequential(Conv2d(1, 2, 1), ReLU(), Linear(2, 1)),
      {"0.weight": (2, 1, 1, 1), "0.bias": (2,), "2.weight": (1, 2), "2.bias": (1,)}),
 ]
@@ -176,8 +177,10 @@ def test_losses():
 @pytest.mark.parametrize(("layer", "text"), [
     (Linear(64, 10), "Linear(64, 10)"),
     (Conv2d(1, 8, 3, padding=1, bias=False), "Conv2d(1, 8, kernel_size=(3, 3), padding=(1, 1), bias=False)"),
-    (Conv2d(2, 8, 3, 2, groups=2, padding="valid"), "Conv2d(2, 8, kernel_size=(3, 3), stride=(2, 2), padding='valid', groups=2)"),
-    (MaxPool2d(2), "MaxPool2d(2)"), (MaxPool2d(3, 2, 1), "MaxPool2d(3, stride=2, padding=1)"), (Dropout(0.1), "Dropout(p=0.1)"),
+    (Conv2d(2, 8, 3, 2, groups=2, padding="valid"),
+     "Conv2d(2, 8, kernel_size=(3, 3), stride=(2, 2), padding='valid', groups=2)"),
+    (MaxPool2d(2), "MaxPool2d(2)"), (MaxPool2d(3, 2, 1), "MaxPool2d(3, stride=2, padding=1)"),
+    (Dropout(0.1), "Dropout(p=0.1)"),
     (ReLU(True), "ReLU(inplace=True)"), (Flatten(0, 1), "Flatten(0, 1)"), (CrossEntropyLoss(), "CrossEntropyLoss()"),
     (CrossEntropyLoss(label_smoothing=0.1), "CrossEntropyLoss(label_smoothing=0.1)"),
     (MSELoss(reduction="sum"), "MSELoss(reduction='sum')"),

@@ -76,7 +76,8 @@ def test_a_module_without_super_init_and_with_lazy_attributes():
 
 
 @pytest.mark.parametrize(("value", "fix"), [
-    ([Linear(1, 1)], r"use ModuleList\(\[...\]\)"), ((Linear(1, 1),), "ModuleList"), ({"a": Linear(1, 1)}, "use ModuleDict"),
+    ([Linear(1, 1)], r"use ModuleList\(\[...\]\)"), ((Linear(1, 1),), "ModuleList"),
+    ({"a": Linear(1, 1)}, "use ModuleDict"),
     ([[1, {"a": [Linear(1, 1)]}]], "ModuleList"), ([Parameter([1.0])], "an attribute of its own"),
 ])
 def test_lists_and_dicts_that_hide_parameters_are_refused(value, fix):
@@ -98,8 +99,8 @@ def test_a_parameter_is_not_silently_replaced():
     net = Linear(2, 2)
     with pytest.raises(TypeError, match="Linear.weight is a Parameter and float32"):
         net.weight = cr.tensor([1.0])
-    net.weight = Parameter([[1.0, 2.0]])
-    assert net(cr.tensor([[1.0, 1.0]])).shape == (1, 2)
+    net.weight = Parameter([[1.0, 2.0], [3.0, 4.0]])
+    assert np.allclose(net(cr.tensor([[1.0, 1.0]])).data, [3.0, 7.0] + net.bias.data)
     net.bias = None
     assert [name for name, _ in net.named_parameters()] == ["weight"]
 

@@ -181,7 +181,8 @@ def _bag_maximum(looked_up: Tensor, bag: Any, count: int) -> Tensor:
     np.minimum.at(first, bag, np.where(values == highest[bag], np.arange(length)[:, None], length))
     empty = first == length
     if not length:
-        return Tensor(np.zeros((count, features), values.dtype)) + ops.sum(looked_up)
+        nothing: Tensor = Tensor(np.zeros((count, features), values.dtype)) + ops.sum(looked_up)
+        return nothing
     picked = looked_up[Tensor(np.where(empty, 0, first)), Tensor(np.arange(features))]
     found: Tensor = ops.where(Tensor(empty), 0, picked)
     return found

@@ -59,5 +59,6 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
     # (..., 1, in1) @ (in1, out * in2) -> (..., out, in2) @ (..., in2, 1) -> (..., out, 1)
     spread = ops.reshape(ops.permute_dims(weight, (1, 0, 2)), (left, outputs * right))
     half = ops.reshape(ops.matmul(input1, spread), (*input1.shape[:-1], outputs, right))
-    found: Tensor = ops.reshape(ops.matmul(half, ops.reshape(input2, (*input2.shape, 1))), (*input1.shape[:-1], outputs))
+    out = ops.matmul(half, ops.reshape(input2, (*input2.shape, 1)))
+    found: Tensor = ops.reshape(out, (*input1.shape[:-1], outputs))
     return found if bias is None else found + bias

@@ -200,12 +200,17 @@ def poisson_nll_loss(input: Tensor, target: Tensor, log_input: bool = True, full
     return _weighted("poisson_nll_loss", loss, input, None, reduction)
 
 
+def _one_axis_of_one(shape: tuple[int, ...], full: tuple[int, ...]) -> bool:
+    """Whether `shape` is `full` with 1 in place of one of its sizes."""
+    return len(shape) == len(full) and [n for n, m in zip(shape, full, strict=True) if n != m] == [1]
+
+
 def gaussian_nll_loss(input: Tensor, target: Tensor, var: Tensor | float, full: bool = False, eps: float = 1e-6,
                       reduction: str = "mean") -> Tensor:
     """½ (log v + (input - target)² / v), v = max(var, eps): -log of the density of N(input, var) at the target; `full`
     adds the constant ½ log 2π.
 
-    `var` has the input's shape, or 1 (or nothing) for the last axis, or is a number; its gradient passes through the
+    `var` has the input's shape, or 1 for one axis, or lacks the last, or is a number; its gradient passes through the
     maximum unchanged. Raises ValueError where it is negative, ShapeError for another shape. Nix & Weigend (1994).
 
     >>> import chainrule as cr
@@ -218,13 +223,13 @@ def gaussian_nll_loss(input: Tensor, target: Tensor, var: Tensor | float, full: 
     if isinstance(var, int | float):
         variance = variance.to(input.dtype)
     if (variance.data < 0).any():
-        raise ValueError("gaussian_nll_loss: var has negative entries; a variance is positive, pass for example its exp()")
+        raise ValueError("gaussian_nll_loss: var has negative entries; a variance is positive")
     if variance.ndim and variance.shape != input.shape:
         if variance.shape == input.shape[:-1]:
             variance = ops.reshape(variance, (*variance.shape, 1))
-        elif variance.ndim != input.ndim or any(n not in (1, m) for n, m in zip(variance.shape, input.shape, strict=True)):
-            raise ShapeError(f"gaussian_nll_loss: var has shape {variance.shape}, the input {input.shape}; they must be "
-                             "equal, or var may have 1 in place of the last")
+        elif not _one_axis_of_one(variance.shape, input.shape):
+            raise ShapeError(f"gaussian_nll_loss: var has shape {variance.shape}, the input {input.shape}; they must "
+                             "be equal, or var may have 1 in place of one axis")
     variance = variance + 0  # a copy, to be written to
     with no_grad():
         ops.write_into(variance, Tensor(np.maximum(variance.data, np.asarray(eps, variance.dtype))))

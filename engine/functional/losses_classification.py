@@ -14,8 +14,8 @@ from chainrule.ops.losses import reduced
 from chainrule.tensor import Tensor
 
 __all__ = [
-    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "multi_margin_loss", "multilabel_margin_loss",
-    "multilabel_soft_margin_loss", "nll_loss", "soft_margin_loss",
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "multi_margin_loss",
+    "multilabel_margin_loss", "multilabel_soft_margin_loss", "nll_loss", "soft_margin_loss",
 ]
 
 
@@ -43,7 +43,7 @@ def _check_classes(op: str, target: Tensor, classes: int, ignore_index: int | No
                          f"0 to {classes - 1}{also})")
 
 
-def _rows(op: str, input: Tensor, target: Tensor, ignore_index: int) -> tuple[Tensor, Tensor]:
+def _rows(op: str, input: Tensor, target: Tensor, ignore_index: int | None) -> tuple[Tensor, Tensor]:
     """Class scores (N, C, positions...) as (M, C) and class indices (N, positions...) as (M,), M = N times
     positions."""
     if target.dtype.kind not in "iu":
@@ -144,8 +144,9 @@ def _equal_shapes(op: str, input: Any, target: Any) -> tuple[Tensor, Tensor]:
     """Both as floating-point tensors of one shape."""
     input, target = floating(op, input), ops.as_tensor(target)
     if input.shape != target.shape:
+        advice = "; reshape the target, for example with unsqueeze(1)" if target.numel() == input.numel() else ""
         raise ShapeError(f"{op}: the input has shape {input.shape} and the target {target.shape}; they must be equal"
-                         + ("; reshape the target, for example with unsqueeze(1)" if target.numel() == input.numel() else ""))
+                         f"{advice}")
     return input, floating_target(op, target)
 
 
@@ -174,8 +175,8 @@ def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = 
 
 
 def binary_cross_entropy_with_logits(input: Tensor, target: Tensor, weight: Tensor | None = None,
-                                     size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean",
-                                     pos_weight: Tensor | None = None) -> Tensor:
+                                     size_average: bool | None = None, reduce: bool | None = None,
+                                     reduction: str = "mean", pos_weight: Tensor | None = None) -> Tensor:
     """`binary_cross_entropy` of sigmoid(input), exact for any logit: weight (p · t · softplus(-x) + (1 - t)
     softplus(x)).
 
@@ -210,8 +211,9 @@ def soft_margin_loss(input: Tensor, target: Tensor, size_average: bool | None = 
     return found
 
 
-def multilabel_soft_margin_loss(input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
-                                reduce: bool | None = None, reduction: str = "mean") -> Tensor:
+def multilabel_soft_margin_loss(input: Tensor, target: Tensor, weight: Tensor | None = None,
+                                size_average: bool | None = None, reduce: bool | None = None,
+                                reduction: str = "mean") -> Tensor:
     """The mean over classes, the last axis, of -weight (t log σ(x) + (1 - t) log σ(-x)): input and target (N, C) give
     (N,).
 
@@ -251,7 +253,8 @@ def multi_margin_loss(input: Tensor, target: Tensor, p: int = 1, margin: float =
     scores, shape = _samples("multi_margin_loss", input)
     if p not in (1, 2):
         raise ValueError(f"multi_margin_loss: p={p} must be 1 or 2")
-    scores, indices = _rows("multi_margin_loss", scores, ops.reshape(ops.as_tensor(target), (-1,)), -1 - scores.shape[1])
+    target = ops.reshape(ops.as_tensor(target), (-1,))
+    scores, indices = _rows("multi_margin_loss", scores, target, None)
     count, classes = scores.shape
     positions = Tensor(np.arange(count)), indices
     slack = ops.clamp(margin - ops.reshape(scores[positions], (-1, 1)) + scores, 0)  # (N, C)

@@ -8,15 +8,16 @@ from chainrule.errors import ShapeError
 from chainrule.functional.activations import floating
 from chainrule.names import ops
 from chainrule.ops import normalization as rows
+from chainrule.ops.half import narrow
 from chainrule.state import state
 from chainrule.tensor import Tensor
 
 __all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "local_response_norm", "rms_norm"]
 
 
-def _channels(op: str, input: Any, **arguments: Any) -> Tensor:
+def _channels(op: str, given: Any, **arguments: Any) -> Tensor:
     """The input (N, C, ...), once each argument that is not None has shape (C,)."""
-    input = floating(op, input)
+    input = floating(op, given)
     if input.ndim < 2:
         raise ShapeError(f"{op}: the input has shape {input.shape}, it needs at least two axes, (N, C, ...)")
     for name, value in arguments.items():
@@ -38,7 +39,8 @@ def _statistics(op: str, running_mean: Any, running_var: Any) -> None:
         raise ValueError(f"{op}: running_mean and running_var are needed where the input's own statistics are not used")
 
 
-def _by_running(input: Tensor, mean: Tensor, var: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
+def _by_running(input: Tensor, mean: Tensor, var: Tensor, weight: Tensor | None, bias: Tensor | None,
+                eps: float) -> Tensor:
     """(input - mean) / sqrt(var + eps) * weight + bias with given statistics, as one multiplication and one
     addition."""
     scale = 1 / ops.sqrt(var + eps)
@@ -46,8 +48,8 @@ def _by_running(input: Tensor, mean: Tensor, var: Tensor, weight: Tensor | None,
         scale = scale * weight
     shift = -mean * scale if bias is None else bias - mean * scale
     shape = (input.shape[1],) + (1,) * (input.ndim - 2)
-    out = input * ops.reshape(scale, shape) + ops.reshape(shift, shape)
-    return out if out.dtype == input.dtype else out.to(input.dtype)
+    found: Tensor = narrow(ops, input * ops.reshape(scale, shape) + ops.reshape(shift, shape), input.dtype)
+    return found
 
 
 def batch_norm(input: Tensor, running_mean: Tensor | None, running_var: Tensor | None, weight: Tensor | None = None,
@@ -98,7 +100,8 @@ def instance_norm(input: Tensor, running_mean: Tensor | None = None, running_var
     tensor([[[-1.,  1.],
              [-1.,  1.]]])
     """
-    input = _channels("instance_norm", input, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
+    input = _channels("instance_norm", input, running_mean=running_mean, running_var=running_var, weight=weight,
+                      bias=bias)
     if not use_input_stats:
         _statistics("instance_norm", running_mean, running_var)
         assert running_mean is not None and running_var is not None
@@ -117,7 +120,8 @@ def instance_norm(input: Tensor, running_mean: Tensor | None = None, running_var
     _follow(running_mean, mean.data.reshape(n, channels).mean(0), momentum)
     _follow(running_var, variance.data.reshape(n, channels).mean(0) * (size / max(size - 1, 1)), momentum)
     out = rows.affine(ops, ops.reshape(out, input.shape), weight, bias, (channels,) + (1,) * len(positions))
-    return out if out.dtype == input.dtype else out.to(input.dtype)
+    result: Tensor = narrow(ops, out, input.dtype)
+    return result
 
 
 def group_norm(input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None,

@@ -1,7 +1,7 @@
 """Pooling in one to three spatial dimensions, with torch.nn.functional's signatures.
 
-A pooling looks at windows of `kernel_size` elements, every `stride` (by default the kernel's size), after adding `padding`
-on both sides. With `ceil_mode` the last window may reach beyond the end.
+A pooling looks at windows of `kernel_size` elements, every `stride` (by default the kernel's size), after adding
+`padding` on both sides. With `ceil_mode` the last window may reach beyond the end.
 """
 
 from math import prod
@@ -19,8 +19,8 @@ from chainrule.tensor import Tensor
 
 __all__ = [
     "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d", "adaptive_max_pool2d",
-    "adaptive_max_pool3d", "avg_pool1d", "avg_pool2d", "avg_pool3d", "lp_pool1d", "lp_pool2d", "lp_pool3d", "max_pool1d",
-    "max_pool2d", "max_pool3d", "max_unpool1d", "max_unpool2d", "max_unpool3d",
+    "adaptive_max_pool3d", "avg_pool1d", "avg_pool2d", "avg_pool3d", "lp_pool1d", "lp_pool2d", "lp_pool3d",
+    "max_pool1d", "max_pool2d", "max_pool3d", "max_unpool1d", "max_unpool2d", "max_unpool3d",
 ]
 
 
@@ -32,8 +32,8 @@ def _windows(op: str, rank: int, input: Tensor, kernel: Any, stride: Any, paddin
     padding, dilation = sizes_of(op, "padding", padding, rank, 0), sizes_of(op, "dilation", dilation, rank, 1)
     for k, p, d in zip(kernel, padding, dilation):
         if 2 * p > d * (k - 1) + 1:
-            raise ShapeError(f"{op}: padding={padding} must be at most half of the kernel {kernel} (dilation {dilation}), "
-                             "or a window would see nothing but padding")
+            raise ShapeError(f"{op}: padding={padding} must be at most half of the kernel {kernel} (dilation "
+                             f"{dilation}), or a window would see nothing but padding")
     windows(op, input.shape[2:], kernel, stride, padding, dilation, ceil_mode)
     return kernel, stride, padding, dilation
 
@@ -44,8 +44,8 @@ def _take(output_indices: Tensor, input: Tensor, keep: bool, return_indices: boo
     return (output, unbatched(output_indices, keep)) if return_indices else output
 
 
-def _max_pool(op: str, rank: int, input: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool,
-              return_indices: bool) -> Any:
+def _max_pool(op: str, rank: int, input: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any,
+              ceil_mode: bool, return_indices: bool) -> Any:
     input, keep = batched(op, input, rank)
     kernel, stride, padding, dilation = _windows(op, rank, input, kernel_size, stride, padding, dilation, ceil_mode)
     indices = rows.max_pool_indices(input, kernel=kernel, stride=stride, padding=padding, dilation=dilation,
@@ -92,7 +92,8 @@ def _adaptive_average(op: str, rank: int, input: Any, output_size: Any) -> Tenso
 
 def area_taps(size: int, out: int) -> Taps:
     """Each of `out` elements as the mean of its window, of `out` that divide `size` elements evenly."""
-    taps = [(i, j, 1 / (end - start)) for i, (start, end) in enumerate(adaptive_windows(size, out)) for j in range(start, end)]
+    taps = [(i, j, 1 / (end - start)) for i, (start, end) in enumerate(adaptive_windows(size, out))
+            for j in range(start, end)]
     return Taps(out, size, *(zip(*taps) if taps else ((), (), ())))
 
 
@@ -108,7 +109,8 @@ def _adaptive_max(op: str, rank: int, input: Any, output_size: Any, return_indic
     return _take(indices, input, keep, return_indices)
 
 
-def _lp_pool(op: str, rank: int, input: Any, norm_type: float, kernel_size: Any, stride: Any, ceil_mode: bool) -> Tensor:
+def _lp_pool(op: str, rank: int, input: Any, norm_type: float, kernel_size: Any, stride: Any,
+             ceil_mode: bool) -> Tensor:
     kernel = sizes_of(op, "kernel_size", kernel_size, rank, 1)
     if norm_type == 0:
         raise ValueError(f"{op}: norm_type must not be 0")
@@ -132,14 +134,15 @@ def _unpool(op: str, rank: int, input: Any, indices: Any, kernel_size: Any, stri
     size = least if output_size is None else sizes_of(op, "output_size", tuple(output_size)[-rank:], rank, 1)
     for wanted, usual, s in zip(size, least, stride):
         if wanted != usual and not usual - s < wanted < usual + s:
-            raise ShapeError(f"{op}: output_size={output_size} is not one that pools to {input.shape[2:]}; it must differ from "
-                             f"{least} by less than the stride {stride}")
+            raise ShapeError(f"{op}: output_size={output_size} is not one that pools to {input.shape[2:]}; it must "
+                             f"differ from {least} by less than the stride {stride}")
     flat = places._data.reshape(-1, prod(input.shape[2:]))
     if flat.size and not 0 <= flat.min() <= flat.max() < prod(size):
-        raise IndexError(f"{op}: index {flat.min() if flat.min() < 0 else flat.max()} is not in an output of spatial size "
-                         f"{size}, which has {prod(size)} positions; pass the output_size that was pooled")
+        wrong = flat.min() if flat.min() < 0 else flat.max()
+        raise IndexError(f"{op}: index {wrong} is not in an output of spatial size {size}, which has {prod(size)} "
+                         "positions; pass the output_size that was pooled")
     order = np.sort(flat, axis=1)
-    if (order[:, 1:] == order[:, :-1]).any():  # windows that overlapped share a maximum: it is one value, to be set once
+    if (order[:, 1:] == order[:, :-1]).any():  # windows that overlapped share a maximum: one value, to be set once
         once = np.zeros(flat.shape, input.dtype)
         for row, line in zip(once, flat):
             row[np.unique(line, return_index=True)[1]] = 1
@@ -151,9 +154,9 @@ def max_pool1d(input: Tensor, kernel_size: Any, stride: Any = None, padding: Any
                ceil_mode: bool = False, return_indices: bool = False) -> Any:
     """The largest element of each window along one axis.
 
-    input (N, C, L) or (C, L). Padding is never chosen; of equal elements the first is, and gets the gradient; a NaN counts
-    as the largest. Returns (N, C, out), and with `return_indices` also int64 positions in L. Raises ShapeError where
-    the kernel does not fit or the padding is more than half of it.
+    input (N, C, L) or (C, L). Padding is never chosen; of equal elements the first is, and gets the gradient; a NaN
+    counts as the largest. Returns (N, C, out), and with `return_indices` also int64 positions in L. Raises ShapeError
+    where the kernel does not fit or the padding is more than half of it.
 
     >>> import chainrule as cr
     >>> max_pool1d(cr.tensor([[1.0, 4.0, 2.0, 3.0]]), 2, return_indices=True)
@@ -194,9 +197,9 @@ def avg_pool1d(input: Tensor, kernel_size: Any, stride: Any = None, padding: Any
                count_include_pad: bool = True) -> Tensor:
     """The mean of each window along one axis: sum / count.
 
-    input (N, C, L) or (C, L). The count is the kernel's size, less what lies beyond the padding (`ceil_mode`), less the
-    padding itself where not `count_include_pad`. Returns (N, C, out). Raises ShapeError where the kernel does not fit or
-    the padding is more than half of it, DtypeError for integers.
+    input (N, C, L) or (C, L). The count is the kernel's size, less what lies beyond the padding (`ceil_mode`), less
+    the padding itself where not `count_include_pad`. Returns (N, C, out). Raises ShapeError where the kernel does not
+    fit or the padding is more than half of it, DtypeError for integers.
 
     >>> import chainrule as cr
     >>> avg_pool1d(cr.tensor([[1.0, 3.0, 2.0, 4.0]]), 2)
@@ -216,7 +219,8 @@ def avg_pool2d(input: Tensor, kernel_size: Any, stride: Any = None, padding: Any
     >>> avg_pool2d(cr.tensor([[[1.0, 3.0], [2.0, 4.0]]]), 2)
     tensor([[[2.5]]])
     """
-    return _average("avg_pool2d", 2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+    return _average("avg_pool2d", 2, input, kernel_size, stride, padding, ceil_mode, count_include_pad,
+                    divisor_override)
 
 
 def avg_pool3d(input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
@@ -230,11 +234,12 @@ def avg_pool3d(input: Tensor, kernel_size: Any, stride: Any = None, padding: Any
     >>> avg_pool3d(cr.arange(8.0).reshape(1, 2, 2, 2), 2)
     tensor([[[[3.5]]]])
     """
-    return _average("avg_pool3d", 3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+    return _average("avg_pool3d", 3, input, kernel_size, stride, padding, ceil_mode, count_include_pad,
+                    divisor_override)
 
 
 def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor:
-    """The means of `output_size` windows that divide the axis evenly: window i is floor(i L / O) … ceil((i + 1) L / O).
+    """The means of windows that divide the axis evenly: window i of O is floor(i L / O) … ceil((i + 1) L / O).
 
     input (N, C, L) or (C, L). Returns (N, C, output_size). Raises ShapeError for an input without elements, DtypeError
     for integers.
@@ -348,9 +353,9 @@ def max_unpool1d(input: Tensor, indices: Tensor, kernel_size: Any, stride: Any =
                  output_size: Any = None) -> Tensor:
     """The maxima back where `max_pool1d` found them, zeros elsewhere.
 
-    input and indices (N, C, L) or (C, L), as pooling returned them. `output_size` says which of the sizes that pool to L
-    is meant. Where windows overlapped, a maximum that several found is set once, and the first of them gets the gradient.
-    Raises ShapeError or IndexError where sizes or indices do not fit.
+    input and indices (N, C, L) or (C, L), as pooling returned them. `output_size` says which of the sizes that pool
+    to L is meant. Where windows overlapped, a maximum that several found is set once, and the first of them gets the
+    gradient. Raises ShapeError or IndexError where sizes or indices do not fit.
 
     >>> import chainrule as cr
     >>> max_unpool1d(*max_pool1d(cr.tensor([[1.0, 4.0, 2.0, 3.0]]), 2, return_indices=True), 2)

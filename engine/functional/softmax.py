@@ -3,6 +3,8 @@
 import warnings
 from typing import Any
 
+import numpy as np
+
 from chainrule.arguments import axis_of
 from chainrule.errors import ShapeError
 from chainrule.functional.activations import floating
@@ -99,9 +101,10 @@ def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: floa
     """
     logits = floating("gumbel_softmax", logits)
     axis = axis_of("gumbel_softmax", dim, logits)
-    uniform = ops.rand(*logits.shape, dtype=logits.dtype)
-    tiny = 1e-7 if logits.dtype.itemsize > 2 else 1e-4
-    noise = -ops.log(-ops.log(ops.clamp(uniform, tiny, 1 - tiny * 10)))
+    uniform = ops.clamp(ops.rand(*logits.shape, dtype=np.float64), 2.0**-54)  # from [0, 1); the same for every dtype
+    noise = -ops.log(-ops.log(uniform))
+    if logits.dtype.kind == "f":
+        noise = noise.to(logits.dtype)
     soft: Tensor = ops.softmax((logits + noise) / tau, axis)
     if not hard:
         return soft

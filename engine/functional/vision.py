@@ -1,4 +1,4 @@
-"""Images and their parts: windows as columns, interpolation, and pixels from channels, with torch.nn.functional's signatures."""
+"""Images and their parts: windows as columns, interpolation, and pixels from channels, with torch's signatures."""
 
 import math
 from typing import Any
@@ -24,8 +24,8 @@ RANKS = {"nearest": (1, 2, 3), "nearest-exact": (1, 2, 3), "area": (1, 2, 3), "l
 def unfold(input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Tensor:
     """The windows of an image as columns ("im2col").
 
-    input (N, C, H, W) or (C, H, W), zero outside. Returns (N, C * KH * KW, L) for L windows in row-major order; a column
-    holds a window's elements, channel by channel. Raises ShapeError where the kernel does not fit.
+    input (N, C, H, W) or (C, H, W), zero outside. Returns (N, C * KH * KW, L) for L windows in row-major order; a
+    column holds a window's elements, channel by channel. Raises ShapeError where the kernel does not fit.
 
     >>> import chainrule as cr
     >>> unfold(cr.tensor([[[1.0, 2.0, 3.0]]]), (1, 2))
@@ -38,7 +38,8 @@ def unfold(input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0,
     return unbatched(rows.unfold(input, kernel=kernel, dilation=dilation, padding=padding, stride=stride), keep)
 
 
-def fold(input: Tensor, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Tensor:
+def fold(input: Tensor, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0,
+         stride: Any = 1) -> Tensor:
     """Columns added up where their windows lay ("col2im"), the adjoint of `unfold`: overlaps add, so it is no inverse.
 
     input (N, C * KH * KW, L) or (C * KH * KW, L). Returns (N, C, *output_size). Raises ShapeError where the columns are
@@ -53,9 +54,10 @@ def fold(input: Tensor, output_size: Any, kernel_size: Any, dilation: Any = 1, p
     size = sizes_of("fold", "output_size", output_size, 2, 1)
     length, depth = math.prod(windows("fold", size, kernel, stride, padding, dilation)), math.prod(kernel)
     if input.shape[1] % depth or input.shape[2] != length:
-        raise ShapeError(f"fold: the input has shape {input.shape}; for output_size={size} and kernel_size={kernel} it must "
-                         f"be (batch, channels * {depth}, {length}), a column for each window")
-    return unbatched(rows.fold(input, size=size, kernel=kernel, dilation=dilation, padding=padding, stride=stride), keep)
+        raise ShapeError(f"fold: the input has shape {input.shape}; for output_size={size} and kernel_size={kernel} it "
+                         f"must be (batch, channels * {depth}, {length}), a column for each window")
+    output = rows.fold(input, size=size, kernel=kernel, dilation=dilation, padding=padding, stride=stride)
+    return unbatched(output, keep)
 
 
 def _columns(op: str, kernel: Any, dilation: Any, padding: Any, stride: Any) -> tuple[Sizes, Sizes, Sizes, Sizes]:
@@ -88,8 +90,8 @@ def _linear(size: int, out: int, at: Any) -> Taps:
     at = np.maximum(at, 0)
     left = np.minimum(np.floor(at).astype(np.int64), size - 1)
     right, share = np.minimum(left + 1, size - 1), np.minimum(np.maximum(at - left, 0), 1)
-    rows = np.arange(out)
-    return Taps(out, size, np.concatenate([rows, rows]), np.concatenate([left, right]), np.concatenate([1 - share, share]))
+    return Taps(out, size, np.tile(np.arange(out), 2), np.concatenate([left, right]),
+                np.concatenate([1 - share, share]))
 
 
 def _cubic(size: int, out: int, at: Any) -> Taps:
@@ -138,12 +140,12 @@ def interpolate(input: Tensor, size: Any = None, scale_factor: Any = None, mode:
                 antialias: bool = False) -> Tensor:
     """Resize the spatial axes: out = M_height @ input @ M_width^T, a sparse matrix along each axis.
 
-    input (N, C, L), (N, C, H, W) or (N, C, D, H, W); `size` is that of the output, or `scale_factor` times the input's,
-    rounded down. Modes: "nearest", "nearest-exact", "area" (adaptive average pooling), "linear" (one axis), "bilinear",
-    "bicubic" (two), "trilinear" (three). The latter four may have `align_corners=True`: the corner elements' centres map
-    onto each other, otherwise the corners' outer edges do. With `recompute_scale_factor` positions follow from the sizes
-    alone, not from the given factor. Antialiasing is not offered. Raises ShapeError or ValueError for sizes, modes and
-    options that do not fit, DtypeError for integers.
+    input (N, C, L), (N, C, H, W) or (N, C, D, H, W); `size` is that of the output, or `scale_factor` times the
+    input's, rounded down. Modes: "nearest", "nearest-exact", "area" (adaptive average pooling), "linear" (one axis),
+    "bilinear", "bicubic" (two), "trilinear" (three). The latter four may have `align_corners=True`: the corner
+    elements' centres map onto each other, otherwise the corners' outer edges do. With `recompute_scale_factor`
+    positions follow from the sizes alone, not from the given factor. Antialiasing is not offered. Raises ShapeError
+    or ValueError for sizes, modes and options that do not fit, DtypeError for integers.
 
     >>> import chainrule as cr
     >>> x = cr.tensor([[[1.0, 3.0]]])
@@ -158,7 +160,8 @@ def interpolate(input: Tensor, size: Any = None, scale_factor: Any = None, mode:
         raise ShapeError(f"interpolate: the input has shape {input.shape}; mode={mode!r} takes (batch, channels) and "
                          f"{' or '.join(map(str, RANKS[mode]))} spatial axes with elements")
     if input.dtype.kind not in "fc":
-        raise DtypeError(f"interpolate: the input is {input.dtype}, it must be floating-point; convert it with .float()")
+        raise DtypeError(f"interpolate: the input is {input.dtype}, it must be floating-point; convert it with "
+                         ".float()")
     if align_corners is not None and mode in ("nearest", "nearest-exact", "area"):
         raise ValueError(f"interpolate: align_corners is an option of the linear and cubic modes, not of mode={mode!r}")
     if antialias:
@@ -167,7 +170,7 @@ def interpolate(input: Tensor, size: Any = None, scale_factor: Any = None, mode:
         raise ValueError("interpolate: recompute_scale_factor needs a scale_factor, not a size")
     out, factors = _target("interpolate", spatial, size, scale_factor)
     for axis, (n, o, factor) in enumerate(zip(spatial, out, factors), 2):
-        # where a factor led to the same size (or, of images' nearest elements, to twice that), it is the sizes that count
+        # where a factor led to the same size (or, of images' nearest elements, to twice that), the sizes count
         if recompute_scale_factor or (o == n and "linear" in mode) or (
                 mode == "nearest" and len(spatial) > 1 and o in (n, 2 * n)):
             factor = None
@@ -224,8 +227,8 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     input, r = _image("pixel_shuffle", input), _factor("pixel_shuffle", "upscale_factor", upscale_factor)
     *lead, channels, height, width = input.shape
     if channels % (r * r):
-        raise ShapeError(f"pixel_shuffle: the input of shape {input.shape} has {channels} channels, which must be a multiple "
-                         f"of upscale_factor² = {r * r}")
+        raise ShapeError(f"pixel_shuffle: the input of shape {input.shape} has {channels} channels, which must be a "
+                         f"multiple of upscale_factor² = {r * r}")
     n = len(lead)
     parts = ops.reshape(input, (*lead, channels // (r * r), r, r, height, width))      # (*, C, r, r, H, W)
     parts = ops.permute_dims(parts, axes=(*range(n + 1), n + 3, n + 1, n + 4, n + 2))  # (*, C, H, r, W, r)

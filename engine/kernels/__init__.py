@@ -34,6 +34,7 @@ class backend(Flag):
     """
 
     name = "backend"
+    value = None
 
     def __init__(self, name: Any) -> None:
         if isinstance(name, str):

@@ -22,8 +22,8 @@ def scaled_dot_product_attention(xp: Any, query: Any, key: Any, value: Any, attn
     (0 * NaN is NaN in a matrix product); what a kernel does with NaN there is not defined.
 
     query (..., L, E), key (..., S, E), value (..., S, D), attn_mask broadcasting to (..., L, S), bool (True: take part)
-    or additive -> (..., L, D). random_key: of dropout's mask, see `chainrule.random`. enable_gqa: axis -3 of the query is
-    a multiple of that of key and value, whose heads serve several query heads each (Ainslie et al. 2023).
+    or additive -> (..., L, D). random_key: of dropout's mask, see `chainrule.random`. enable_gqa: axis -3 of the query
+    is a multiple of that of key and value, whose heads serve several query heads each (Ainslie et al. 2023).
     """
     if enable_gqa:
         key, value = repeat_heads(xp, key, query.shape[-3]), repeat_heads(xp, value, query.shape[-3])

@@ -42,7 +42,7 @@ def float_dtype(name: str, dtype: Any) -> dtypes.DType:
 
 def sizes_of(name: str, size: Any) -> tuple[int, ...]:
     """A shape given as separate numbers or as one sequence. ShapeError for negative sizes."""
-    if len(size) == 1 and (getattr(size[0], "ndim", 0) or not hasattr(size[0], "__index__")):
+    if len(size) == 1 and (getattr(size[0], "ndim", False) or not hasattr(size[0], "__index__")):
         size = tuple(size[0])
     found = tuple(n.__index__() for n in size)
     if any(n < 0 for n in found):
@@ -95,12 +95,12 @@ def _array(data: Any, dtype: Any) -> Any:
     """What `tensor` and `as_tensor` make of something that is no tensor."""
     if isinstance(data, np.ndarray) and type(data) is not np.ndarray and isinstance(data, np.ma.MaskedArray):
         raise DtypeError("tensor: a masked array would lose its mask; fill it first, with .filled(value)")
-    array = np.asarray(data) if isinstance(data, np.ndarray | np.generic) else from_python(data)
+    array = np.asarray(data) if isinstance(data, np.ndarray | np.generic) else from_python(data, dtype is None)
     return array if dtype is None else array.astype(dtypes.as_dtype(dtype), copy=False)
 
 
-def from_python(data: Any) -> Any:
-    """An array of a number or of nested lists, Python floats in the default dtype."""
+def from_python(data: Any, default: bool) -> Any:
+    """An array of a number or of nested lists, Python floats in the `default` dtype or as they are."""
     if isinstance(data, list | tuple) and any(isinstance(v, Tensor) for v in data):
         data = [v._data if isinstance(v, Tensor) else v for v in data]
     try:
@@ -109,7 +109,7 @@ def from_python(data: Any) -> Any:
         raise ShapeError("tensor: the nested lists have different lengths at the same depth; pad them first") from None
     if array.dtype.kind not in "biufc":
         raise DtypeError(f"tensor: elements must be numbers or bools, got {data!r:.60}")
-    if array.dtype == np.float64 and not _has_numpy(data):
+    if default and array.dtype == np.float64 and not _has_numpy(data):
         array = array.astype(dtypes.get_default_dtype())
     return array
 

@@ -9,9 +9,10 @@ from chainrule.graph import Op
 
 __all__: list[str] = []
 
-max_pool_indices = Op("max_pool_indices", "Where each window's maximum lies: flat positions in the spatial axes.", input=None)
-adaptive_max_pool_indices = Op("adaptive_max_pool_indices", "As max_pool_indices, for windows that divide the input evenly.",
-                               input=None)
+max_pool_indices = Op("max_pool_indices", "Where each window's maximum lies: flat positions in the spatial axes.",
+                      input=None)
+adaptive_max_pool_indices = Op("adaptive_max_pool_indices",
+                               "As max_pool_indices, for windows that divide the input evenly.", input=None)
 
 # input (N, C, *S), indices (N, C, *out) -> (N, C, *out)
 take_from_planes = Op("take_from_planes", "Of every (batch, channel) plane the elements at flat positions.",

@@ -39,8 +39,13 @@ def evenly(xp: Any, g: Any, input: Any, out: Any, axis: Any, keepdims: bool) -> 
 
 def arguments(op: str, input: Any, dim: Any, axis: Any, keepdim: bool, keepdims: bool, dtype: Any = None) -> Any:
     """What every reduction takes, normalised: the input as a tensor, and `axis` and `keepdims` for the row."""
-    input = ops.as_tensor(input) if dtype is None else ops.as_tensor(input).to(dtype)
-    return input, {"axis": axes_of(op, one_of(op, dim, axis), input), "keepdims": bool(keepdim or keepdims)}
+    if not isinstance(input, Tensor):
+        input = ops.as_tensor(input)
+    if dtype is not None:
+        input = input.to(dtype)
+    if dim is not None or axis is not None:
+        axis = axes_of(op, one_of(op, dim, axis), input)
+    return input, {"axis": axis, "keepdims": keepdim or keepdims}
 
 
 # ---- sums and means

@@ -1,6 +1,7 @@
 """Shapes: the same elements in other shapes, repeated, or copied. (Axes in another order: `axes.py`.)"""
 
 import math
+from operator import index
 from typing import Any
 
 from chainrule.arguments import axis_of, one_of
@@ -22,7 +23,7 @@ def shape_of(shape: Any) -> tuple[int, ...]:
     """A shape (or a list of axes) given as separate numbers or as one tuple."""
     if len(shape) == 1 and isinstance(shape[0], tuple | list):
         shape = shape[0]
-    return tuple(n.__index__() for n in shape)
+    return tuple(map(index, shape))
 
 
 def dim_of(op: str, dim: Any, axis: Any, default: int, input: Any, extra: int = 0) -> int:
@@ -59,8 +60,16 @@ def reshape(input: Any, *shape: Any) -> Tensor:
     tensor([[0, 1, 2],
             [3, 4, 5]])
     """
-    input = ops.as_tensor(input)
-    return _reshape(input, shape=filled("reshape", shape_of(shape), input.numel(), input.shape))
+    if not isinstance(input, Tensor):
+        input = ops.as_tensor(input)
+    shape = shape_of(shape)
+    if min(shape, default=0) < -1:  # NumPy takes any negative size for -1
+        filled("reshape", shape, input.numel(), input.shape)
+    try:
+        return _reshape(input, shape=shape)
+    except ShapeError:
+        filled("reshape", shape, input.numel(), input.shape)  # says what does not fit
+        raise
 
 
 @public

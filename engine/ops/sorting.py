@@ -104,7 +104,7 @@ def aminmax(input: Any, *, dim: int | None = None, keepdim: bool = False) -> Ext
 
 def _extremum(op: str, input: Any, dim: Any, keepdim: bool, axis: Any, pick: Op, all_of_them: Any, of_two: Any) -> Any:
     """What max and min do, by the kind of their second argument."""
-    if isinstance(dim, Tensor) or getattr(dim, "ndim", 0):
+    if isinstance(dim, Tensor) or getattr(dim, "ndim", False):
         return of_two(input, dim)
     dim = one_of(op, dim, axis)
     input = ops.as_tensor(input)
@@ -292,7 +292,10 @@ def median(input: Any, dim: int | None = None, keepdim: bool = False, *, axis: i
     order = argsort(input, place)
     if not input.ndim:
         return pick_along(input, order, place, True)
-    at = lambda i: order[(*(slice(None),) * place, slice(i, i + 1))]  # noqa: E731
+
+    def at(i: int) -> Tensor:
+        return order[(*(slice(None),) * place, slice(i, i + 1))]
+
     middle, last = at((input.shape[place] - 1) // 2), at(input.shape[place] - 1)
     if input.dtype.kind == "f":  # a NaN sorts last, and is the median
         middle = ops.where(ops.isnan(take_along_axis(input.detach(), last, axis=place)), last, middle)

@@ -214,7 +214,7 @@ def quantile(input: Any, q: Any, dim: int | None = None, keepdim: bool = False, 
               "nearest": np.round(exact) - low}[interpolation]
     dtype = x.dtype if x.dtype.kind == "f" else np.float64
     weight = Tensor(weight.reshape(places.shape + (1,) * len(rest)).astype(dtype))
-    found = ops.lerp(ordered[low], ordered[np.ceil(exact).astype(np.int64)], weight)  # (q, ...)
+    found: Tensor = ops.lerp(ordered[low], ordered[np.ceil(exact).astype(np.int64)], weight)  # (q, ...)
     found = ops.where(ops.isnan(ordered[-1]), math.nan, found)  # NaN sorts last
     if keepdim or keepdims:
         found = ops.reshape(found, places.shape + tuple(1 if a in axes else n for a, n in enumerate(x.shape)))

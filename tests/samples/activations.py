@@ -17,6 +17,9 @@ def family(name: str, *, analytic: bool, **options: object) -> list[Sample]:
 
 
 SAMPLES = [
+    sample("relu", ENDS, analytic=False),
+    # leaves that require a gradient are not written to: tests/test_losses.py has the gradients
+    *(sample(f"functional.{name}_", ENDS, differentiable=False) for name in ("relu", "hardtanh", "leaky_relu", "elu")),
     *family("relu", analytic=False),
     *family("relu6", analytic=False),
     *family("hardtanh", analytic=False),
@@ -66,6 +69,10 @@ SAMPLES = [
     sample("functional.softmax", normal(0, 3), dim=1, label="empty"),
     sample("functional.softmin", normal(3, 4), 1),
     sample("functional.softmin", normal(2, 3, 4), dim=-3, label="first"),
+    sample("functional.gumbel_softmax", normal(3, 4), torch=None),
+    sample("functional.gumbel_softmax", normal(2, 3, 2), 0.5, dim=1, torch=None, label="middle"),
+    sample("functional.gumbel_softmax", normal(3, 4), hard=True, torch=None, differentiable=False, label="hard"),
+    sample("functional.rrelu", ENDS, training=True, torch=None, analytic=False, label="training"),
     sample("functional.log_softmax", normal(3, 4), 1),
     sample("functional.log_softmax", normal(2, 3, 4), dim=-2, label="middle"),
     sample("functional.log_softmax", normal(), dim=0, label="0-d"),

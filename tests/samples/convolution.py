@@ -38,6 +38,6 @@ SAMPLES = [
            (1, 2), label="all"),
     sample("functional.conv_transpose2d", normal(1, 3, 3, 2), normal(3, 1, 2, 2), groups=3, label="depthwise"),
     sample("functional.conv_transpose3d", normal(1, 2, 2, 2, 2), normal(2, 2, 2, 1, 2), normal(2)),
-    sample("functional.conv_transpose3d", normal(2, 2, 1, 2), normal(2, 1, 2, 3, 2), None, (2, 1, 2), (0, 1, 0), (1, 0, 1),
-           2, label="unbatched"),
+    sample("functional.conv_transpose3d", normal(2, 2, 1, 2), normal(2, 1, 2, 3, 2), None, (2, 1, 2), (0, 1, 0),
+           (1, 0, 1), 2, label="unbatched"),
 ]

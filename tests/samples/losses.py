@@ -6,13 +6,12 @@ import numpy as np
 
 from tests.samples.table import Sample, away, integers, mask, normal, positive, sample, uniform
 
-REDUCTIONS = ("none", "sum", "mean")
-
 
 def reductions(name: str, *args: Any, **options: Any) -> list[Sample]:
     """One sample for each reduction."""
     label = options.pop("label", "")
-    return [sample(f"functional.{name}", *args, reduction=r, label=f"{label} {r}".strip(), **options) for r in REDUCTIONS]
+    return [sample(f"functional.{name}", *args, reduction=reduction, label=f"{label} {reduction}".strip(), **options)
+            for reduction in ("none", "sum", "mean")]
 
 
 def probabilities(*shape: int) -> np.ndarray:
@@ -157,14 +156,16 @@ SAMPLES = [
     *reductions("multilabel_margin_loss", normal(2, 4), np.array([[3, 0, -1, 1], [2, -1, -1, -1]]), analytic=False),
     sample("functional.multilabel_margin_loss", normal(4), np.array([1, 2, 0, -1]), analytic=False, label="one sample"),
     *reductions("cosine_embedding_loss", normal(4, 3), normal(4, 3), np.array([1, -1, 1, -1]), analytic=False),
-    sample("functional.cosine_embedding_loss", normal(3), normal(3), np.array(-1), -0.9, analytic=False, label="vectors"),
+    sample("functional.cosine_embedding_loss", normal(3), normal(3), np.array(-1), -0.9, analytic=False,
+           label="vectors"),
     *reductions("hinge_embedding_loss", X, signs(4, 3), analytic=False),
     sample("functional.hinge_embedding_loss", X, signs(4, 3), 0.3, analytic=False, label="margin"),
     *reductions("margin_ranking_loss", normal(4), normal(4), signs(4), analytic=False),
-    sample("functional.margin_ranking_loss", normal(2, 3), normal(2, 3), signs(2, 3), 0.7, analytic=False, label="margin"),
+    sample("functional.margin_ranking_loss", normal(2, 3), normal(2, 3), signs(2, 3), 0.7, analytic=False,
+           label="margin"),
     *reductions("triplet_margin_loss", normal(4, 3), normal(4, 3), normal(4, 3), analytic=False),
-    sample("functional.triplet_margin_loss", normal(4, 3), normal(4, 3), normal(4, 3), 2.0, 3, 0.1, True, analytic=False,
-           label="swap"),
+    sample("functional.triplet_margin_loss", normal(4, 3), normal(4, 3), normal(4, 3), 2.0, 3, 0.1, True,
+           analytic=False, label="swap"),
     sample("functional.triplet_margin_loss", normal(3), normal(3), normal(3), p=1, margin=5.0, analytic=False,
            label="vectors"),
     *reductions("triplet_margin_with_distance_loss", normal(4, 3), normal(4, 3), normal(4, 3), margin=3.0, swap=True,

@@ -24,9 +24,11 @@ WHERE = {
     "linear": "linear",
     "linear_grad": "linear",
     # pooling
+    "add_to_planes": "pooling",
     "average_pool": "pooling",
     "average_pool_transpose": "pooling",
     "max_pool_indices": "pooling",
+    "take_from_planes": "pooling",
     # recurrent
     "gru": "recurrent",
     "gru_grad": "recurrent",

@@ -170,7 +170,7 @@ class _Layout:
         if enable_gqa:
             numbers = np.repeat(numbers, query.shape[-3] // self.served[-1], axis=-1)
         self.lead = np.broadcast_shapes(query.shape[:-2], numbers.shape)
-        self.serving = np.ascontiguousarray(np.broadcast_to(numbers, self.lead)).reshape(-1)
+        self.serving = np.array(np.broadcast_to(numbers, self.lead), np.int64).reshape(-1)
         self.q = self.flat(query, self.lead)
         self.k, self.v = self.flat(key, self.served), self.flat(value, self.served)
         self.bias, self.biased = np.empty((1, 0, 0), query.dtype), np.zeros(self.serving.size, np.int64)
@@ -180,14 +180,17 @@ class _Layout:
             mask = attn_mask.reshape((1,) * (2 - attn_mask.ndim) + attn_mask.shape)
             own = mask.shape[:-2]
             rows = np.broadcast_to(mask, (*mask.shape[:-1], key.shape[-2]))
-            self.bias = np.ascontiguousarray(rows).reshape(-1, *rows.shape[-2:])
+            self.bias = np.require(rows, requirements=["C", "W"]).reshape(-1, *rows.shape[-2:])
             numbers = np.arange(math.prod(own)).reshape(own)
-            self.biased = np.ascontiguousarray(np.broadcast_to(numbers, self.lead)).reshape(-1)
+            self.biased = np.array(np.broadcast_to(numbers, self.lead), np.int64).reshape(-1)
 
     @staticmethod
     def flat(x: Any, lead: Any) -> Any:
         """(..., m, n) -> (prod(lead), m, n), contiguous; leading axes that broadcast are written out."""
-        return np.ascontiguousarray(np.broadcast_to(x, (*lead, *x.shape[-2:]))).reshape(-1, *x.shape[-2:])
+        if x.shape[:-2] != lead:
+            x = np.broadcast_to(x, (*lead, *x.shape[-2:]))
+        # writable too: numba compiles anew for read-only arrays, and another compilation may round otherwise
+        return np.require(x, requirements=["C", "W"]).reshape(-1, *x.shape[-2:])
 
     @staticmethod
     def gathered(g: Any, lead: Any, like: Any) -> Any:

@@ -9,8 +9,8 @@ work is cut differently. Columns ("im2col") are never made for a whole image, bu
 - convolution_weight: a task is a block of input channels and a share of the images; the shares' sums are added at the
   end. How the work is cut depends on the shapes alone, never on the number of threads, so the bits do not either.
 
-What these kernels do not do (three dimensions, dtypes other than float32 and float64, tiny sizes, no BLAS) the
-reference does.
+Where every input channel has kernels of its own, depthwise.py sums directly. What these kernels do not do (three
+dimensions, dtypes other than float32 and float64, tiny sizes, no BLAS) the reference does.
 """
 
 from math import prod
@@ -20,6 +20,7 @@ import numpy as np
 
 from chainrule.kernels import reference
 from chainrule.kernels.cpu.blas import AVAILABLE, gemm
+from chainrule.kernels.cpu.depthwise import depthwise, depthwise_transpose, depthwise_weight
 from chainrule.kernels.cpu.jit import jit, prange
 from chainrule.kernels.cpu.planes import is_plane, pair, plane
 from chainrule.kernels.reference.convolution import check_arguments
@@ -182,6 +183,11 @@ def _declines(first: Any, second: Any, work: int) -> bool:
     return not AVAILABLE or not is_plane(first) or first.dtype != second.dtype or work < SMALLEST
 
 
+def _is_depthwise(inner: int, groups: int) -> bool:
+    """Whether each of several input channels has kernels of its own."""
+    return inner == 1 and groups > 1
+
+
 def _form(kernel: Any, work: int) -> Any:
     """The kernel over threads, or its serial twin where there is too little to share."""
     return kernel if work >= SHARED else kernel.serial
@@ -207,7 +213,12 @@ def convolution(x: Any, weight: Any, *, stride: Sizes, padding: Sizes, dilation:
     work = x.shape[0] * weight.size * prod(out)
     if _declines(x, weight, work):
         return reference.convolution(x, weight, stride=stride, padding=padding, dilation=dilation, groups=groups)
-    y = np.empty((x.shape[0], weight.shape[0], *pair(1, out)), x.dtype)
+    shape = (x.shape[0], weight.shape[0], *pair(1, out))
+    if _is_depthwise(weight.shape[1], groups):
+        y = np.empty(shape, x.dtype)
+        _form(depthwise, work)(plane(x), plane(weight), y, pair(1, stride), pair(0, padding), pair(1, dilation))
+        return y.reshape(*shape[:2], *out)
+    y = np.empty(shape, x.dtype)
     _form(_forward, work)(plane(x), plane(weight), y, pair(1, stride), pair(0, padding), pair(1, dilation), int(groups),
                           _tile_rows(prod(weight.shape[1:]), y.shape[2:]))
     return y.reshape(*y.shape[:2], *out)
@@ -230,6 +241,9 @@ def convolution_transpose(y: Any, weight: Any, *, stride: Sizes, padding: Sizes,
                                                groups=groups, size=size)
     x = np.zeros((*shape[:2], *pair(1, size)), y.dtype)
     y, weight = plane(y), plane(weight)
+    if _is_depthwise(inner, groups):
+        _form(depthwise_transpose, work)(y, weight, x, pair(1, stride), pair(0, padding), pair(1, dilation))
+        return x.reshape(shape)
     block = -(-inner // _blocks(inner, weight.shape[2:], SHARES // max(1, y.shape[0] * groups)))
     _form(_transpose, work)(y, weight, x, pair(1, stride), pair(0, padding), pair(1, dilation), int(groups),
                             _tile_rows(block * prod(weight.shape[2:]), y.shape[2:]), block)
@@ -252,6 +266,9 @@ def convolution_weight(x: Any, y: Any, *, stride: Sizes, padding: Sizes, dilatio
         return reference.convolution_weight(x, y, stride=stride, padding=padding, dilation=dilation, groups=groups,
                                             size=size)
     x, y, kernel = plane(x), plane(y), pair(1, size)
+    if _is_depthwise(inner, groups):
+        sums = depthwise_weight(x, y, kernel, pair(1, stride), pair(0, padding), pair(1, dilation), work < SHARED)
+        return sums.reshape(shape)
     # Blocks of channels first, since they need no sums to be added; then shares of the images.
     blocks = _blocks(inner, kernel, SHARES // groups)
     shares = max(1, min(x.shape[0], SHARES // (groups * blocks)))

@@ -7,6 +7,7 @@ NaN gives NaN, the infinities their limits. Results of exp below the smallest no
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,12 @@ from numba.extending import intrinsic, overload
 from chainrule.kernels.cpu.jit import FAST_MATH
 
 OPTIONS: Any = {"fastmath": set(FAST_MATH), "error_model": "numpy", "nogil": True}
+
+
+def compiles(function: Any) -> Callable[[Any], Any]:
+    """Decorator: what `function` is in compiled code, for the given types."""
+    found: Callable[[Any], Any] = overload(function, jit_options=OPTIONS)
+    return found
 
 
 def _fma(context: Any, a: Any, b: Any, c: Any) -> Any:
@@ -63,7 +70,7 @@ _A2, _A3, _A4, _A5, _A6, _A7 = _T32[2:]
 _B2, _B3, _B4, _B5, _B6, _B7, _B8, _B9, _B10, _B11, _B12, _B13 = _T64[2:]
 
 
-@overload(_reduced, jit_options=OPTIONS)
+@compiles(_reduced)
 def _reduced_of(x: Any) -> Any:
     if x == types.float32:
         def single(x: Any) -> Any:
@@ -87,7 +94,7 @@ def exp(x: Any) -> Any:
     raise TypeError("for compiled kernels; in Python, use numpy.exp")
 
 
-@overload(exp, jit_options=OPTIONS)
+@compiles(exp)
 def _exp(x: Any) -> Any:
     real = np.float32 if x == types.float32 else np.float64
     # from here on the result would be infinite, and below a number without all its digits
@@ -112,7 +119,7 @@ def sigmoid(x: Any) -> Any:
     raise TypeError("for compiled kernels")
 
 
-@overload(sigmoid, jit_options=OPTIONS)
+@compiles(sigmoid)
 def _sigmoid(x: Any) -> Any:
     one = np.float32(1) if x == types.float32 else np.float64(1)
 
@@ -126,7 +133,7 @@ def tanh(x: Any) -> Any:
     raise TypeError("for compiled kernels; in Python, use numpy.tanh")
 
 
-@overload(tanh, jit_options=OPTIONS)
+@compiles(tanh)
 def _tanh(x: Any) -> Any:
     real = np.float32 if x == types.float32 else np.float64
     one, two, far = real(1), real(2), real(-40)  # exp(-40) is nothing beside 1

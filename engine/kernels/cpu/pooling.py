@@ -1,9 +1,10 @@
-"""Pooling in one and two spatial dimensions, a task for each (image, channel) plane.
+"""Pooling in one and two spatial dimensions (taking maxima in any number), a task for each (image, channel) plane.
 
 The functions are those of the reference (`chainrule.kernels.reference.pooling`), which also does what these do not:
 three dimensions, dtypes other than float32 and float64, and sizes too small to be worth compiled code.
 """
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -87,6 +88,22 @@ def _spread(g: Any, x: Any, divisors: Any, kernel: Any, stride: Any, padding: An
                         x[p, row, column] += each
 
 
+@jit(parallel=True)
+def _take(x: Any, indices: Any, out: Any) -> None:
+    """out (P, L) = of each plane x (P, S) the elements at its indices (P, L)."""
+    for p in prange(indices.shape[0]):
+        for i in range(indices.shape[1]):
+            out[p, i] = x[p, indices[p, i]]
+
+
+@jit(parallel=True)
+def _add(g: Any, indices: Any, out: Any) -> None:
+    """The adjoint of _take: out (P, S) of zeros += every element of g (P, L) at its index (P, L)."""
+    for p in prange(indices.shape[0]):
+        for i in range(indices.shape[1]):
+            out[p, indices[p, i]] += g[p, i]
+
+
 def _form(kernel: Any, array: Any) -> Any:
     """The kernel over threads, or its serial twin where there is too little to share."""
     return kernel if array.size >= SHARED else kernel.serial
@@ -156,3 +173,41 @@ def average_pool_transpose(g: Any, *, kernel: Sizes, stride: Sizes, padding: Siz
     _form(_spread, x)(planes, x, divisors.astype(g.dtype).reshape(planes.shape[1:]), pair(1, kernel), pair(1, stride),
                       pair(0, padding))
     return x.reshape(*g.shape[:2], *size)
+
+
+def _lines(array: Any) -> Any:
+    """(N, C, *S) -> a C-contiguous (N * C, prod(S))."""
+    return np.ascontiguousarray(array).reshape(prod(array.shape[:2]), prod(array.shape[2:]))
+
+
+def _compiled(array: Any, indices: Any) -> bool:
+    """Whether compiled code takes and adds such elements: enough of them, native, in float32 or float64."""
+    return (indices.size >= SMALLEST // 4 and indices.dtype == np.int64 and array.dtype in (np.float32, np.float64)
+            and array.dtype.isnative)
+
+
+def take_from_planes(x: Any, indices: Any) -> Any:
+    """The elements at flat positions of every plane: x (N, C, *S), indices (N, C, *out) -> (N, C, *out).
+
+    >>> take_from_planes(np.array([[[1., 3, 2, 0]]]), np.array([[[1, 2, 1]]]))
+    array([[[3., 2., 3.]]])
+    """
+    if not _compiled(x, indices) or not prod(x.shape[2:]):
+        return reference.take_from_planes(x, indices)
+    at = _lines(indices)
+    out = np.empty(at.shape, x.dtype)
+    _form(_take, x)(_lines(x), at, out)
+    return out.reshape(indices.shape)
+
+
+def add_to_planes(g: Any, indices: Any, *, size: Sizes) -> Any:
+    """The adjoint of take_from_planes: g (N, C, *out) -> zeros (N, C, *size) with every g added; see the reference.
+
+    >>> add_to_planes(np.array([[[1., 2, 30]]]), np.array([[[1, 2, 1]]]), size=(4,))
+    array([[[ 0., 31.,  2.,  0.]]])
+    """
+    if not _compiled(g, indices):
+        return reference.add_to_planes(g, indices, size=size)
+    out = np.zeros((*g.shape[:2], *size), g.dtype)
+    _form(_add, out)(_lines(g), _lines(indices), out.reshape(-1, prod(size)))
+    return out

@@ -35,7 +35,12 @@ def _run(kernel: Any, tasks: int) -> Any:
 
 
 def _counts(lengths: Any, steps: int, batch: int) -> Any:
-    return np.full(batch, steps, np.int64) if lengths is None else np.ascontiguousarray(lengths, np.int64)
+    return np.full(batch, steps, np.int64) if lengths is None else np.array(lengths, np.int64, order="C")
+
+
+def _plain(array: Any) -> Any:
+    """The array in C order and writable: numba compiles anew for any other kind."""
+    return np.require(array, requirements=["C", "W"])
 
 
 def _visible(input: Any, lengths: Any) -> Any:
@@ -75,7 +80,7 @@ def _gradient(g: Any, like: Any) -> Any:
 
 def _of_output(g: Any, dtype: Any) -> Any:
     """The gradient (T, N, H) of the output, without elements where it was not used."""
-    return np.empty((0, 0, 0), dtype) if g is None else np.ascontiguousarray(g)
+    return np.empty((0, 0, 0), dtype) if g is None else _plain(g)
 
 
 @jit
@@ -212,7 +217,7 @@ def lstm(input: Any, h0: Any, c0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: An
     h, c = _state(h0, batch, size, input.dtype), _state(c0, batch, size, input.dtype)
     output, cells = (np.empty((steps, batch, size), input.dtype) for _ in range(2))
     tasks = _tasks(batch)
-    _run(_lstm_forward, tasks)(gates, h, c, np.ascontiguousarray(w_hh), _counts(lengths, steps, batch), reverse, tasks,
+    _run(_lstm_forward, tasks)(gates, h, c, _plain(w_hh), _counts(lengths, steps, batch), reverse, tasks,
                                output, cells)
     return (output, h, c), {"gates": gates, "cells": cells}
 
@@ -225,7 +230,7 @@ def lstm_grad(g: Any, input: Any, h0: Any, c0: Any, w_ih: Any, w_hh: Any, length
     dh, dc = _gradient(g[1], out[0]), _gradient(g[2], out[0])
     d = np.empty_like(gates)
     _run(_lstm_backward, tasks)(_of_output(g[0], out.dtype), gates, cells, _state(c0, batch, size, out.dtype), dh, dc,
-                                np.ascontiguousarray(w_hh), counts, reverse, tasks, d)
+                                _plain(w_hh), counts, reverse, tasks, d)
     return _collect(d, d, dh, (dc,), input, h0, w_ih, w_hh, lengths, out, counts, reverse, wanted)
 
 
@@ -330,9 +335,9 @@ def gru(input: Any, h0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, lengths
     gates = linear(_visible(input, lengths), w_ih, b_ih)
     h = _state(h0, batch, size, input.dtype)
     output, candidates = (np.empty((steps, batch, size), input.dtype) for _ in range(2))
-    bias = np.zeros(3 * size, input.dtype) if b_hh is None else np.ascontiguousarray(b_hh)
+    bias = np.zeros(3 * size, input.dtype) if b_hh is None else _plain(b_hh)
     tasks = _tasks(batch)
-    _run(_gru_forward, tasks)(gates, h, np.ascontiguousarray(w_hh), bias, _counts(lengths, steps, batch), reverse,
+    _run(_gru_forward, tasks)(gates, h, _plain(w_hh), bias, _counts(lengths, steps, batch), reverse,
                               tasks, output, candidates)
     return (output, h), {"gates": gates, "candidates": candidates}
 
@@ -344,7 +349,7 @@ def gru_grad(g: Any, input: Any, h0: Any, w_ih: Any, w_hh: Any, lengths: Any, ou
     counts, tasks = _counts(lengths, steps, batch), _tasks(batch)
     dh, d, d_recurrent = _gradient(g[1], out[0]), np.empty_like(gates), np.empty_like(gates)
     _run(_gru_backward, tasks)(_of_output(g[0], out.dtype), gates, candidates, _before(out, h0, counts, reverse), dh,
-                               np.ascontiguousarray(w_hh), counts, reverse, tasks, d, d_recurrent)
+                               _plain(w_hh), counts, reverse, tasks, d, d_recurrent)
     return _collect(d, d_recurrent, dh, (), input, h0, w_ih, w_hh, lengths, out, counts, reverse, wanted)
 
 
@@ -409,7 +414,7 @@ def rnn(input: Any, h0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, lengths
     steps, batch, _ = input.shape
     output = linear(_visible(input, lengths), w_ih, _total(b_ih, b_hh))
     h, tasks = _state(h0, batch, size, input.dtype), _tasks(batch)
-    _run(_rnn_forward, tasks)(output, h, np.ascontiguousarray(w_hh), _counts(lengths, steps, batch),
+    _run(_rnn_forward, tasks)(output, h, _plain(w_hh), _counts(lengths, steps, batch),
                               nonlinearity == "relu", reverse, tasks)
     return output, h
 
@@ -420,6 +425,6 @@ def rnn_grad(g: Any, input: Any, h0: Any, w_ih: Any, w_hh: Any, lengths: Any, ou
     steps, batch, _ = out.shape
     counts, tasks = _counts(lengths, steps, batch), _tasks(batch)
     dh, d = _gradient(g[1], out[0]), np.empty_like(out)
-    _run(_rnn_backward, tasks)(_of_output(g[0], out.dtype), out, dh, np.ascontiguousarray(w_hh), counts,
+    _run(_rnn_backward, tasks)(_of_output(g[0], out.dtype), out, dh, _plain(w_hh), counts,
                                nonlinearity == "relu", reverse, tasks, d)
     return _collect(d, d, dh, (), input, h0, w_ih, w_hh, lengths, out, counts, reverse, wanted)

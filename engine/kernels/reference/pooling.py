@@ -86,9 +86,9 @@ def adaptive_max_pool_indices(x: Any, *, out: Sizes) -> Any:
     size = x.shape[2:]
     index: Any = np.empty((*x.shape[:2], *out), np.int64)
     bounds = [adaptive_windows(s, o) for s, o in zip(size, out, strict=True)]
-    place = np.arange(prod(size), dtype=np.int64).reshape(size)
+    place: Any = np.arange(prod(size), dtype=np.int64).reshape(size)
     for at in product(*map(range, out)):
-        window = (..., *(slice(*bounds[axis][i]) for axis, i in enumerate(at)))
+        window: Any = (..., *(slice(*bounds[axis][i]) for axis, i in enumerate(at)))
         values = x[window].reshape(*x.shape[:2], -1)
         nans = np.isnan(values)
         # argmax gives the first of equal maxima; where there are NaN, the last one counts

@@ -2,8 +2,9 @@
 
     out[..., i, ...] = sum over taps (i, j, w) of  w * x[..., j, ...]
 
-That is a sparse matrix along one axis, and its transpose is of the same kind: one function serves interpolation, adaptive
-average pooling and the adjoints of both. What has no tap is not touched, so that a NaN or infinity stays where it is seen.
+That is a sparse matrix along one axis, and its transpose is of the same kind: one function serves interpolation,
+adaptive average pooling and the adjoints of both. What has no tap is not touched, so that a NaN or infinity stays
+where it is seen.
 """
 
 from typing import Any
