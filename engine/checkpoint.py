@@ -93,8 +93,7 @@ def checkpoint(function: Any, *arguments: Any, **options: Any) -> Any:
     writes = [write for n in inner for i, write in zip(n.plan.keep, n.writes) if i >= 0 and (
         n.parents[i] is None or n.parents[i] in older)] if inner else []
     again = {"function": function, "arguments": arguments, "options": options, "random": randomness, "writes": writes,
-             "backend": state.backend,
-             "sums": [sums_of(o) for o in outputs]}  # what the recomputation needs; freed like any kept array
+             "backend": state.backend, "sums": [sums_of(o) for o in outputs]}  # what it takes to run again; freed like kept arrays
     outs = tuple(wrap(o._data) for o in outputs)
     if len(outs) == 1:
         record(_checkpoint, Plan((), ()), (), border, outs[0], {}, None).kept = (again,)
