@@ -9,6 +9,9 @@ __all__ = ["argsort", "cummax_indices", "cumprod", "cumprod_grad", "cumsum", "lo
            "logsumexp", "mean", "median", "prod", "prod_grad", "softmax", "std", "sum", "var", "vector_norm"]
 
 
+_add: Any = np.add.reduce  # what np.sum calls, without its checks
+
+
 def _wide(x: Any) -> Any:
     """x in the dtype that sums are accumulated in."""
     if x.dtype == np.float16:
@@ -29,10 +32,10 @@ def _narrow(out: Any, x: Any) -> Any:
 def sum(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
     """The sum over `axis`; bools and small integers accumulate in int64."""
     if x.dtype == np.float16:
-        return np.add.reduce(x, axis, np.float32, None, keepdims).astype(np.float16)
+        return _add(x, axis, np.float32, None, keepdims).astype(np.float16)
     if x.dtype.kind in "bui":
-        return np.add.reduce(x, axis, np.int64, None, keepdims)
-    return np.add.reduce(x, axis, None, None, keepdims)  # what np.sum calls
+        return _add(x, axis, np.int64, None, keepdims)
+    return _add(x, axis, None, None, keepdims)
 
 
 def mean(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
