@@ -25,9 +25,8 @@ def seen(sample: Sample) -> list[Any]:
     leaves = case.leaves(requires_grad=sample.differentiable)
     outputs = case.all(*leaves)
     roots = [t for t in outputs if t.requires_grad]
-    nodes = [(n.op and n.op.name, n.shape, n.dtype, len(n.parents), n.kept and tuple(np.array(k) for k in n.kept
-              if isinstance(k, np.ndarray | float)), sorted(n.static))
-             for n in history([t.node for t in roots], 0)]
+    nodes = [(n.op.name, n.shape, n.dtype, len(n.parents), tuple(np.array(k) for k in n.kept), sorted(n.static))
+             for n in history([t.node for t in roots], 0) if isinstance(n.op, quick.Unary | quick.Binary)]
     found = cr.grad(roots, leaves, [cr.ones_like(t) for t in roots], allow_unused=True) if roots else ()
     return [[np.array(t.data) for t in outputs], [g if g is None else np.array(g.data) for g in found], nodes]
 
