@@ -212,6 +212,18 @@ class Plan:
         self.keep, self.calls = keep, calls
 
 
+class Plans(dict[int, Plan | None]):
+    """An op's plans by bit pattern, each made when it is first asked for."""
+
+    def __init__(self, op: "Op") -> None:
+        super().__init__()
+        self.op = op
+
+    def __missing__(self, pattern: int) -> Plan | None:
+        found = self[pattern] = self.op.plan(pattern)
+        return found
+
+
 class Op:
     """A row of the table: an operation and, for each input, the formula of its derivative.
 
@@ -253,7 +265,7 @@ class Op:
         self.arity = len(formulas)
         self.differentiable = any(f is not None for f in self.formulas)
         self.asks = tuple(None if f is None else self._asked(i, f) for i, f in zip(self.inputs, self.formulas, strict=True))
-        self.plans: dict[int, Any] = {}
+        self.plans = Plans(self)
         if forward is None:
             if name in table:
                 raise ValueError(f"Op {name!r}: the table has a row of this name already")
@@ -267,11 +279,11 @@ class Op:
                 raise ValueError(f"Op {self.name!r}: the formula of {own!r} asks for {n!r}; it may only ask for {own}_shape")
         return names
 
-    def plan(self, pattern: int, arity: int) -> Plan | None:
-        """The plan for a call with `arity` inputs of which those in the bit pattern have nodes; None to record nothing."""
+    def plan(self, pattern: int) -> Plan | None:
+        """The plan for a call of which the inputs in the bit pattern have nodes; None to record nothing."""
         keep: list[int] = []
         calls = []
-        for i in range(arity):
+        for i in range(pattern.bit_length()):
             row = 0 if self.variadic else i
             asked = self.asks[row] if row < len(self.asks) else None
             if not pattern >> i & 1 or asked is None:
@@ -290,9 +302,7 @@ class Op:
                 else:
                     sources.append(name)
             calls.append((i, self.formulas[row], tuple(sources)))
-        found = Plan(tuple(keep), tuple(calls)) if calls else None
-        self.plans[pattern] = found
-        return found
+        return Plan(tuple(keep), tuple(calls)) if calls else None
 
     def __call__(self, *inputs: Any, **static: Any) -> Tensor:
         arrays: list[Any] = []
@@ -338,9 +348,7 @@ class Op:
         if not (self.views and share(self, inputs[0], out, static)):
             out._version = [-1]
         if pattern and state.recording:
-            plan = self.plans.get(pattern, UNKNOWN)
-            if plan is UNKNOWN:
-                plan = self.plan(pattern, len(arrays))
+            plan = self.plans[pattern]
             if plan is not None and data.dtype.kind in "fc":
                 record(self, plan, inputs, nodes, out, static, xp)
         return out
@@ -411,7 +419,6 @@ class _Source:
 
 
 SHAPE = _Source()  # the argument is the input's own shape
-UNKNOWN: Any = _Source()  # no plan was made yet
 
 
 def _first(arrays: list[Any]) -> Any:

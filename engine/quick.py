@@ -11,7 +11,7 @@ import numpy as np
 
 from chainrule import graph
 from chainrule.errors import explain
-from chainrule.graph import UNCHANGING, UNKNOWN, Op, call_site, share
+from chainrule.graph import UNCHANGING, Op, call_site, share
 from chainrule.kernels import BY_TYPE
 from chainrule.state import special, state
 from chainrule.tensor import Tensor
@@ -51,11 +51,8 @@ class Unary(Op):
         parent = a._node if a._view is None else a.node
         if parent is None or not recording:
             return out
-        plan = self.plans.get(1, UNKNOWN)
-        if plan is UNKNOWN:
-            plan = self.plan(1, 1)
-        dtype = data.dtype
-        if plan is None or dtype.kind not in "fc":
+        plan = self.plans[1]
+        if plan is None:
             return out
         out._node = node = new(Node)
         node.op = self
@@ -64,7 +61,7 @@ class Unary(Op):
         node.static = static
         node.kernels = xp
         node.shape = data.shape
-        node.dtype = dtype
+        node.dtype = data.dtype
         node.order = tick()
         node.hooks = node.grad = None
         node.retain = False
@@ -102,14 +99,14 @@ class Binary(Op):
                 return Op.__call__(self, a, b, **static)
             q = b._node if b._view is None else b.node
             written = b._version
-        elif b.__class__ is float:
+        elif b.__class__ is float and dtype.kind == "f":
             v, q, written = b, None, UNCHANGING
         else:
             return Op.__call__(self, a, b, **static)
         xp, recording = BY_TYPE.get(u.__class__), True
         if special.count:
             xp, recording = state.backend or xp, state.recording
-        if dtype.kind != "f" or xp is None:
+        if xp is None or (self.floats and dtype.kind != "f"):
             return Op.__call__(self, a, b, **static)
         try:
             kernel = getattr(xp, self.name)
@@ -126,10 +123,8 @@ class Binary(Op):
         if (p is None and q is None) or not recording:
             return out
         pattern = (1 if p is not None else 0) + (2 if q is not None else 0)
-        plan = self.plans.get(pattern, UNKNOWN)
-        if plan is UNKNOWN:
-            plan = self.plan(pattern, 2)
-        if plan is None or data.dtype.kind not in "fc":
+        plan = self.plans[pattern]
+        if plan is None:
             return out
         out._node = node = new(Node)
         node.op = self

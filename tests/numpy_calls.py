@@ -152,7 +152,6 @@ CHOICES = [
     row("array_equiv", np.ones((2, 3)), np.ones(3), recorded=False),
     row("nan_to_num", np.array([1.0, np.nan, np.inf, -np.inf]), nan=2.0, posinf=3.0, neginf=-4.0, recorded=False),
     row("nan_to_num", A), row("round", SIGNED), row("around", SIGNED * 10, decimals=1, recorded=False),
-    row("fix", SIGNED),
     row("sinc", A), row("isposinf", A, recorded=False), row("isneginf", A, recorded=False), row("real", A),
     row("real_if_close", A),
     row("imag", A, recorded=False), row("isreal", A, recorded=False), row("iscomplex", A, recorded=False),

@@ -126,7 +126,7 @@ answer(
     array_equiv=lambda a1, a2: bool(np.array_equiv(raw(ops.as_tensor(a1)), raw(ops.as_tensor(a2)))),
     nan_to_num=lambda x, nan=0.0, posinf=None, neginf=None: ops.nan_to_num(x, nan, posinf, neginf),
     round=lambda a, decimals=0: ops.round(a, decimals), around=lambda a, decimals=0: ops.round(a, decimals),
-    fix=lambda x: ops.trunc(x), sinc=lambda x: ops.sinc(x), isposinf=lambda x: ops.isposinf(x),
+    sinc=lambda x: ops.sinc(x), isposinf=lambda x: ops.isposinf(x),
     isneginf=lambda x: ops.isneginf(x),
     # tensors are real: complex numbers serve the complex step alone
     real=lambda val: ops.identity(val), real_if_close=lambda a: ops.identity(a), imag=lambda val: ops.zeros_like(val),
