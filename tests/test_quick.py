@@ -2,9 +2,10 @@
 
 from typing import Any
 
-import chainrule as cr
 import numpy as np
 import pytest
+
+import chainrule as cr
 from chainrule import quick
 from chainrule.derivatives import history
 from chainrule.graph import Op, table
