@@ -21,7 +21,7 @@ _clone = Op("clone", word="linear", input=lambda xp, g: g)
 
 def shape_of(shape: Any) -> tuple[int, ...]:
     """A shape (or a list of axes) given as separate numbers or as one tuple."""
-    if len(shape) == 1 and isinstance(shape[0], tuple | list):
+    if len(shape) == 1 and shape[0].__class__ is not int and isinstance(shape[0], (tuple, list)):
         shape = shape[0]
     return tuple(map(index, shape))
 
@@ -63,13 +63,14 @@ def reshape(input: Any, *shape: Any) -> Tensor:
     if not isinstance(input, Tensor):
         input = ops.as_tensor(input)
     shape = shape_of(shape)
-    if min(shape, default=0) < -1:  # NumPy takes any negative size for -1
-        filled("reshape", shape, input.numel(), input.shape)
     try:
-        return _reshape(input, shape=shape)
+        out = _reshape(input, shape=shape)
     except ShapeError:
         filled("reshape", shape, input.numel(), input.shape)  # says what does not fit
         raise
+    if out._data.shape != shape and min(shape) < -1:  # NumPy takes any negative size for -1
+        filled("reshape", shape, input.numel(), input.shape)
+    return out
 
 
 @public
