@@ -472,7 +472,7 @@ class Elementwise(Op):
                 else:
                     node.code, node.instruction = call_site(depth)
                 return out
-        return Op.__call__(self, a, **static) if b is None else Op.__call__(self, a, b, **static)
+        return Op.__call__(self, a, **static) if self.arity == 1 and b is None else Op.__call__(self, a, b, **static)
 
 
 class _Source:
