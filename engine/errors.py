@@ -59,6 +59,8 @@ def explain(op: Any, inputs: Any, static: dict[str, Any], error: Exception) -> E
     text = str(error)
     if op.broadcasts and len(shapes) > 1 and "broadcast" in text:
         advice = broadcast_advice(shapes)
+    elif isinstance(error, TypeError) and "not supported for the input types" in text:
+        advice = "it does not take these element types; convert first, for example with .long(), .bool() or .double()"
     elif op.name == "matmul" and len(shapes) == 2:
         advice = "the last axis of the first must equal the second to last of the second; transpose one with .mT?"
     else:
