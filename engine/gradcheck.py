@@ -207,7 +207,7 @@ def _gradcheck(func: Any, inputs: tuple[Any, ...], eps: Any, atol: Any, rtol: An
     for position, j in enumerate(wanted):
         if not inputs[j].numel():
             continue
-        sharp = None if complex_step is False else numeric_jacobians(func, inputs, j, len(outputs), eps, True)
+        sharp: Any = None if complex_step is False else numeric_jacobians(func, inputs, j, len(outputs), eps, True)
         if complex_step and sharp is None:
             raise AutogradError("gradcheck: complex_step=True, but the function does not take complex arguments")
         central: Any = None
