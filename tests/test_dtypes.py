@@ -68,7 +68,8 @@ def test_pairs(left: Any, right: Any) -> None:
 
 
 @pytest.mark.parametrize("dtype", ALL, ids=str)
-@pytest.mark.parametrize(("scalar", "kind"), [(True, 0), (2, 1), (2.5, 2), (np.float64(2.5), 2)], ids=["bool", "int", "float", "np"])
+@pytest.mark.parametrize(("scalar", "kind"), [(True, 0), (2, 1), (2.5, 2), (np.float64(2.5), 2)],
+                         ids=["bool", "int", "float", "np"])
 def test_python_scalars_are_weak(dtype: Any, scalar: Any, kind: int) -> None:
     own = {"b": 0, "u": 1, "i": 1, "f": 2}[dtype.kind]
     wanted = dtype if own >= kind else [cr.bool, cr.int64, cr.float32][kind]

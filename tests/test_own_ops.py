@@ -69,7 +69,8 @@ def test_a_formula_may_not_ask_for_another_input_s_shape() -> None:
 
 
 def test_variadic_ops_and_position() -> None:
-    weigh = cr.Op("weigh", forward=lambda xp, *a: sum((i + 1) * v for i, v in enumerate(a)), each=lambda xp, g, position: (position + 1) * g)
+    weigh = cr.Op("weigh", forward=lambda xp, *a: sum((i + 1) * v for i, v in enumerate(a)),
+                  each=lambda xp, g, position: (position + 1) * g)
     a, b, c = leaf(1.0), leaf(2.0), leaf(3.0)
     assert weigh(a, b, c).tolist() == [14.0]
     assert [g.item() for g in cr.grad(weigh(a, b, c).sum(), [a, b, c])] == [1.0, 2.0, 3.0]

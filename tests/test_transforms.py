@@ -178,7 +178,8 @@ def test_unused_inputs_and_constant_outputs_are_zeros() -> None:
 
 @pytest.mark.parametrize("transform", [
     lambda f, xs, **k: cr.vjp(f, xs, **k), lambda f, xs, **k: cr.jacobian(f, xs, **k),
-    lambda f, xs, **k: cr.hessian(f, xs, **k), lambda f, xs, **k: cr.hvp(f, xs, xs, **k)], ids=["vjp", "jacobian", "hessian", "hvp"])
+    lambda f, xs, **k: cr.hessian(f, xs, **k), lambda f, xs, **k: cr.hvp(f, xs, xs, **k)],
+    ids=["vjp", "jacobian", "hessian", "hvp"])
 def test_strict_refuses_unused_inputs(transform: Any) -> None:
     x, y = normal(2), normal(3)
     transform(lambda x, y: (x * x).sum() + (x.sum() * y * y).sum(), (x, y), strict=True)
