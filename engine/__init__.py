@@ -13,9 +13,10 @@ Names follow torch wherever torch has them; `cr.functional`, `cr.layers` and `cr
 torch.optim in small. `docs/how-it-works.md` says in which order to read the source.
 """
 
-from chainrule import data, functional, layers, linalg, ops, optim, random
+from chainrule import data, functional, layers, linalg, numpy_protocol, ops, optim, random
 from chainrule.checkpoint import checkpoint
 from chainrule.derivatives import detect_anomaly, grad
+from chainrule.drawing import draw_graph
 from chainrule.dtypes import (
     bool,
     complex128,

@@ -25,7 +25,7 @@ ndarray = np.ndarray
 SCALARS = frozenset({int, float, bool, complex})
 UNCHANGING = [-1]  # the time of the last write to what cannot be written: scalars
 table: dict[str, "Op"] = {}
-OPTIONS = {"forward", "word", "floats", "views", "broadcasts", "promotes", "each"}  # of Op, besides formulas
+OPTIONS = {"forward", "word", "floats", "views", "broadcasts", "promotes"}  # of Op, besides formulas
 
 
 class no_grad(Flag):
@@ -179,10 +179,17 @@ def kept_values(node: Node, xp: Any) -> list[Any]:
     return values
 
 
-def shares_memory(out: Any, array: Any) -> bool:
-    """Whether a result is a view of its input's memory."""
-    base = out.base
-    return base is not None and (base is array or base is array.base or bool(np.may_share_memory(out, array)))
+def share(op: Any, source: Any, out: Tensor, static: dict[str, Any]) -> bool:
+    """Make `out` a view of `source` if it shares its memory: one counter of writes for both, and the way from the base."""
+    array, base = source._data, out._data.base
+    if base is None or not (base is array or base is array.base or np.may_share_memory(out._data, array)):
+        return False
+    out._version = source._version
+    if state.recording:  # made under no_grad it shares memory as detach() does, and never gets a history
+        view = source.current_view()
+        owner, path = (source, ()) if view is None else (view.base, view.path)
+        out._view = View(owner, (*path, (op.name, static)), owner._version[0])
+    return True
 
 
 def unbroadcast(xp: Any, g: Any, shape: tuple[int, ...]) -> Any:
@@ -203,6 +210,18 @@ class Plan:
 
     def __init__(self, keep: tuple[int, ...], calls: tuple[Any, ...]) -> None:
         self.keep, self.calls = keep, calls
+
+
+class Plans(dict[int, Plan | None]):
+    """An op's plans by bit pattern, each made when it is first asked for."""
+
+    def __init__(self, op: "Op") -> None:
+        super().__init__()
+        self.op = op
+
+    def __missing__(self, pattern: int) -> Plan | None:
+        found = self[pattern] = self.op.plan(pattern)
+        return found
 
 
 class Op:
@@ -230,8 +249,11 @@ class Op:
     """
 
     def __new__(cls, *args: Any, **options: Any) -> "Op":
-        quick = cls is Op and options.get("word") == "elementwise" and options.get("forward") is None
-        return object.__new__(Elementwise if quick and 1 <= len(options.keys() - OPTIONS) <= 2 else cls)
+        if cls is Op and options.get("forward") is None:
+            from chainrule.quick import class_for
+
+            cls = class_for({k: v for k, v in options.items() if k not in OPTIONS})
+        return object.__new__(cls)
 
     def __init__(self, name: str, doc: str = "", *, forward: Any = None, word: str = "", floats: bool = False,
                  views: bool = False, broadcasts: bool | None = None, promotes: bool = True, **formulas: Any) -> None:
@@ -243,7 +265,7 @@ class Op:
         self.arity = len(formulas)
         self.differentiable = any(f is not None for f in self.formulas)
         self.asks = tuple(None if f is None else self._asked(i, f) for i, f in zip(self.inputs, self.formulas, strict=True))
-        self.plans: dict[int, Any] = {}
+        self.plans = Plans(self)
         if forward is None:
             if name in table:
                 raise ValueError(f"Op {name!r}: the table has a row of this name already")
@@ -257,11 +279,11 @@ class Op:
                 raise ValueError(f"Op {self.name!r}: the formula of {own!r} asks for {n!r}; it may only ask for {own}_shape")
         return names
 
-    def plan(self, pattern: int, arity: int) -> Plan | None:
-        """The plan for a call with `arity` inputs of which those in the bit pattern have nodes; None to record nothing."""
+    def plan(self, pattern: int) -> Plan | None:
+        """The plan for a call of which the inputs in the bit pattern have nodes; None to record nothing."""
         keep: list[int] = []
         calls = []
-        for i in range(arity):
+        for i in range(pattern.bit_length()):
             row = 0 if self.variadic else i
             asked = self.asks[row] if row < len(self.asks) else None
             if not pattern >> i & 1 or asked is None:
@@ -280,9 +302,7 @@ class Op:
                 else:
                     sources.append(name)
             calls.append((i, self.formulas[row], tuple(sources)))
-        found = Plan(tuple(keep), tuple(calls)) if calls else None
-        self.plans[pattern] = found
-        return found
+        return Plan(tuple(keep), tuple(calls)) if calls else None
 
     def __call__(self, *inputs: Any, **static: Any) -> Tensor:
         arrays: list[Any] = []
@@ -325,19 +345,10 @@ class Op:
         out: Tensor = new(Tensor)
         out._data = data
         out._node = out._view = None
-        if self.views and shares_memory(data, arrays[0]):
-            source = inputs[0]
-            out._version = source._version
-            if state.recording:  # made under no_grad it shares memory as detach() does, and never gets a history
-                view = source.current_view()
-                base, path = (source, ()) if view is None else (view.base, view.path)
-                out._view = View(base, (*path, (self.name, static)), base._version[0])
-        else:
+        if not (self.views and share(self, inputs[0], out, static)):
             out._version = [-1]
         if pattern and state.recording:
-            plan = self.plans.get(pattern, UNKNOWN)
-            if plan is UNKNOWN:
-                plan = self.plan(pattern, len(arrays))
+            plan = self.plans[pattern]
             if plan is not None and data.dtype.kind in "fc":
                 record(self, plan, inputs, nodes, out, static, xp)
         return out
@@ -403,84 +414,11 @@ class Op:
         return f"<op {self.name}({', '.join(self.inputs)})>"
 
 
-class Elementwise(Op):
-    """An elementwise row of one or two inputs. Nothing differs from `Op` but that the commonest call, of tensors of one float
-    type, is written out straight: small models spend their time here. Every other call takes the general way.
-    """
-
-    def __call__(self, a: Any, b: Any = None, *, depth: int = 1, **static: Any) -> Tensor:
-        if isinstance(a, Tensor) and not static:
-            u = a._data
-            dtype = u.dtype
-            xp = state.backend or BY_TYPE.get(u.__class__)
-            if b is None:
-                quick, v, q = self.arity == 1, None, None
-            elif isinstance(b, Tensor):
-                v = b._data
-                quick, q = v.dtype is dtype, b._node if b._view is None else b.node
-            else:
-                quick, v, q = b.__class__ is float, b, None
-            if quick and dtype.kind == "f" and xp is not None:
-                try:
-                    data = getattr(xp, self.name)(u) if b is None else getattr(xp, self.name)(u, v)
-                except Exception as error:
-                    raise explain(self, (a,) if b is None else (a, b), static, error) from None
-                if data.__class__ is not ndarray:
-                    data = np.asarray(data)
-                out: Tensor = new(Tensor)
-                out._data = data
-                out._node = out._view = None
-                out._version = [-1]
-                p = a._node if a._view is None else a.node
-                if (p is None and q is None) or not state.recording:
-                    return out
-                pattern = (p is not None) + 2 * (q is not None)
-                plan = self.plans.get(pattern) or self.plan(pattern, self.arity)
-                if plan is None or data.dtype.kind != "f":
-                    return out
-                out._node = node = new(Node)
-                node.op = self
-                node.parents = (p,) if b is None else (p, q)
-                node.plan = plan
-                node.static = static
-                node.kernels = xp
-                node.shape = data.shape
-                node.dtype = dtype
-                node.order = tick()
-                node.hooks = node.grad = None
-                node.retain = False
-                keep = plan.keep
-                if not keep:
-                    node.kept = node.writes = ()
-                else:
-                    arrays = (u, v, data)  # OUT, which is -1, is the last
-                    writes = (a._version, UNCHANGING if v is b else b._version, out._version)
-                    if len(keep) == 1:
-                        i = keep[0]
-                        node.kept, node.writes = (arrays[i],), (writes[i],)
-                    elif len(keep) == 2:
-                        i, j = keep
-                        node.kept, node.writes = (arrays[i], arrays[j]), (writes[i], writes[j])
-                    else:
-                        node.kept = tuple([arrays[i] for i in keep])
-                        node.writes = tuple([writes[i] for i in keep])
-                frame = getframe(depth)
-                code = frame.f_code
-                if _inside.get(code.co_filename) is False:
-                    node.code = code
-                    node.instruction = frame.f_lasti
-                else:
-                    node.code, node.instruction = call_site(depth)
-                return out
-        return Op.__call__(self, a, **static) if self.arity == 1 and b is None else Op.__call__(self, a, b, **static)
-
-
 class _Source:
     """A mark in a plan."""
 
 
 SHAPE = _Source()  # the argument is the input's own shape
-UNKNOWN: Any = _Source()  # no plan was made yet
 
 
 def _first(arrays: list[Any]) -> Any:

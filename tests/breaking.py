@@ -9,6 +9,7 @@ import numpy as np
 
 import chainrule as cr
 from chainrule import graph
+from chainrule.graph import Plans
 from chainrule.kernels import cpu
 from tests.properties import Case
 from tests.samples import SAMPLES
@@ -45,7 +46,7 @@ BREAKS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 def replaced(op: Any, formulas: tuple[Any, ...]) -> Iterator[None]:
     """The row with other formulas, inside; they ask for the same as the row's own."""
     own, plans = op.formulas, op.plans
-    op.formulas, op.plans = formulas, {}
+    op.formulas, op.plans = formulas, Plans(op)
     try:
         yield
     finally:
@@ -127,7 +128,7 @@ def reaching() -> dict[Formula, list[tuple[Sample, int, str]]]:
     try:
         for op in rows:
             op.formulas = tuple(None if f is None else spied(op.name, i, f) for i, f in enumerate(op.formulas))
-            op.plans = {}
+            op.plans = Plans(op)
         for order in (1, 2):
             for sample in SAMPLES:
                 case = Case(sample)

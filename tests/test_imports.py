@@ -11,9 +11,10 @@ from tests.checkout import INSTALLED_AS, ROOT, module_name, package_sources, pyt
 # may not import each other. Everything is named by the part after `chainrule.`; the package itself is "".
 ORDER: tuple[tuple[str, ...], ...] = (
     ("errors",), ("dtypes",), ("state",), ("arguments",),
-    ("kernels",), ("names",), ("registry",), ("methods",), ("numpy_protocol",),
-    ("tensor",), ("graph",), ("derivatives",), ("fused",), ("random",), ("checkpoint",), ("ops",), ("functional",),
-    ("transforms",), ("gradcheck", "data", "linalg", "serialization", "threads"),
+    ("kernels",), ("names",), ("registry",), ("methods",),
+    ("tensor",), ("graph",), ("quick",), ("derivatives",), ("fused",), ("random",), ("checkpoint",), ("ops",), ("functional",),
+    ("numpy_protocol",),
+    ("transforms",), ("gradcheck", "drawing", "data", "linalg", "serialization", "threads"),
     ("layers", "optim"),
     ("",), ("demo",), ("__main__",),
 )

@@ -14,28 +14,28 @@ class Operators:
     __slots__ = ()
 
     def __add__(self, other: Any) -> "Tensor":
-        return ops.add(self, other, depth=2)
+        return ops.add(self, other, 2)
 
     def __radd__(self, other: Any) -> "Tensor":
-        return ops.add(other, self, depth=2)
+        return ops.add(other, self, 2)
 
     def __sub__(self, other: Any) -> "Tensor":
-        return ops.subtract(self, other, depth=2)
+        return ops.subtract(self, other, 2)
 
     def __rsub__(self, other: Any) -> "Tensor":
-        return ops.subtract(other, self, depth=2)
+        return ops.subtract(other, self, 2)
 
     def __mul__(self, other: Any) -> "Tensor":
-        return ops.multiply(self, other, depth=2)
+        return ops.multiply(self, other, 2)
 
     def __rmul__(self, other: Any) -> "Tensor":
-        return ops.multiply(other, self, depth=2)
+        return ops.multiply(other, self, 2)
 
     def __truediv__(self, other: Any) -> "Tensor":
-        return ops.divide(self, other, depth=2)
+        return ops.divide(self, other, 2)
 
     def __rtruediv__(self, other: Any) -> "Tensor":
-        return ops.divide(other, self, depth=2)
+        return ops.divide(other, self, 2)
 
     def __floordiv__(self, other: Any) -> "Tensor":
         return ops.floor_divide(self, other)

@@ -93,6 +93,8 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
 
 def _array(data: Any, dtype: Any) -> Any:
     """What `tensor` and `as_tensor` make of something that is no tensor."""
+    if isinstance(data, np.ndarray) and type(data) is not np.ndarray and isinstance(data, np.ma.MaskedArray):
+        raise DtypeError("tensor: a masked array would lose its mask; fill it first, with .filled(value)")
     array = np.asarray(data) if isinstance(data, np.ndarray | np.generic) else from_python(data, dtype is None)
     return array if dtype is None else array.astype(dtypes.as_dtype(dtype), copy=False)
 

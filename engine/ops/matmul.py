@@ -48,8 +48,9 @@ def matmul(input: Any, other: Any) -> Tensor:
     >>> cr.tensor([[1.0, 2.0], [3.0, 4.0]]) @ cr.tensor([1.0, 1.0])
     tensor([3., 7.])
     """
-    input, other = ops.as_tensor(input), ops.as_tensor(other)
-    a, b = input.ndim, other.ndim
+    if not isinstance(input, Tensor) or not isinstance(other, Tensor):
+        input, other = ops.as_tensor(input), ops.as_tensor(other)
+    a, b = input._data.ndim, other._data.ndim
     if not a or not b:
         raise ShapeError(f"matmul({describe(input)}, {describe(other)}): a 0-d tensor has no rows; use * for scaling")
     try:

@@ -21,7 +21,7 @@ _clone = Op("clone", word="linear", input=lambda xp, g: g)
 
 def shape_of(shape: Any) -> tuple[int, ...]:
     """A shape (or a list of axes) given as separate numbers or as one tuple."""
-    if len(shape) == 1 and isinstance(shape[0], tuple | list):
+    if len(shape) == 1 and shape[0].__class__ is not int and isinstance(shape[0], (tuple, list)):
         shape = shape[0]
     return tuple(map(index, shape))
 
@@ -35,8 +35,6 @@ def dim_of(op: str, dim: Any, axis: Any, default: int, input: Any, extra: int = 
 def filled(op: str, shape: tuple[int, ...], count: int, described: Any) -> tuple[int, ...]:
     """`shape` with its -1, of which there may be one, replaced by what is left; ShapeError unless it has `count`
     elements."""
-    if math.prod(shape) == count and min(shape, default=0) >= 0:
-        return shape
     unknown = shape.count(-1)
     known = math.prod(n for n in shape if n != -1)
     if unknown == 1 and known and count % known == 0:
@@ -64,8 +62,15 @@ def reshape(input: Any, *shape: Any) -> Tensor:
     """
     if not isinstance(input, Tensor):
         input = ops.as_tensor(input)
-    array = input._data
-    return _reshape(input, shape=filled("reshape", shape_of(shape), array.size, array.shape))
+    shape = shape_of(shape)
+    try:
+        out = _reshape(input, shape=shape)
+    except ShapeError:
+        filled("reshape", shape, input.numel(), input.shape)  # says what does not fit
+        raise
+    if out._data.shape != shape and min(shape) < -1:  # NumPy takes any negative size for -1
+        filled("reshape", shape, input.numel(), input.shape)
+    return out
 
 
 @public

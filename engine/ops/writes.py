@@ -83,7 +83,7 @@ def write_into(target: Tensor, value: Any, path: Any = (), *, by: str = "copy_")
         # nothing of what was there remains where the whole is overwritten: no need to carry zeros back through its
         # history
         nodes = [None if given is not None and not steps else before, value.node if given is not None else None]
-        plan = _write.plan(sum(1 << i for i, n in enumerate(nodes) if n is not None), 2)
+        plan = _write.plans[sum(1 << i for i, n in enumerate(nodes) if n is not None)]
         node = record(_write, plan, (base, value), nodes, base, {"path": steps},
                       state.backend or ops.kernels_of(base._data))
         # retain_grad() was asked of the tensor, which this node stands for now

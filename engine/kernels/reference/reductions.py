@@ -9,6 +9,9 @@ __all__ = ["argsort", "cummax_indices", "cumprod", "cumprod_grad", "cumsum", "lo
            "logsumexp", "mean", "median", "prod", "prod_grad", "softmax", "std", "sum", "var", "vector_norm"]
 
 
+_add: Any = np.add.reduce  # what np.sum calls, without its checks
+
+
 def _wide(x: Any) -> Any:
     """x in the dtype that sums are accumulated in."""
     if x.dtype == np.float16:
@@ -29,19 +32,18 @@ def _narrow(out: Any, x: Any) -> Any:
 def sum(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
     """The sum over `axis`; bools and small integers accumulate in int64."""
     if x.dtype == np.float16:
-        return np.sum(x, axis=axis, keepdims=keepdims, dtype=np.float32).astype(np.float16)
+        return _add(x, axis, np.float32, None, keepdims).astype(np.float16)
     if x.dtype.kind in "bui":
-        return np.sum(x, axis=axis, keepdims=keepdims, dtype=np.int64)
-    return np.sum(x, axis=axis, keepdims=keepdims)
+        return _add(x, axis, np.int64, None, keepdims)
+    return _add(x, axis, None, None, keepdims)
 
 
 def mean(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
     """The mean over `axis`; NaN for no elements."""
-    if _count(x, axis) == 0:
+    count = _count(x, axis)
+    if count == 0:
         return sum(x, axis=axis, keepdims=keepdims) + math.nan
-    if x.dtype == np.float16:
-        return np.mean(x, axis=axis, keepdims=keepdims, dtype=np.float32).astype(np.float16)
-    return np.mean(x, axis=axis, keepdims=keepdims)
+    return _narrow(sum(_wide(x), axis=axis, keepdims=keepdims) / count, x)
 
 
 def var(x: Any, *, axis: Any = None, correction: Any = 1, keepdims: bool = False) -> Any:

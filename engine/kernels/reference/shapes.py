@@ -4,13 +4,18 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["cat", "clone", "diagonal", "diagonal_adjoint", "flip", "pad_constant", "unfold_windows",
-           "unfold_windows_adjoint"]
+__all__ = ["cat", "clone", "diagonal", "diagonal_adjoint", "flip", "pad_constant", "reshape",
+           "unfold_windows", "unfold_windows_adjoint"]
 
 
 def clone(x: Any, *, order: str) -> Any:
     """A copy: with `order` "K" as the elements lie in memory, with "C" in C order."""
     return np.array(x, order=order)  # type: ignore[call-overload]
+
+
+def reshape(x: Any, shape: Any) -> Any:
+    """x in another shape: NumPy's method, which is quicker than its function."""
+    return x.reshape(shape)
 
 
 def cat(*parts: Any, axis: int, offsets: Any) -> Any:
