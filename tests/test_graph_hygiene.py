@@ -296,6 +296,8 @@ CALLS: list[tuple[str, str, Callable[[Tensor], tuple[Tensor, int]]]] = [
     ("method of a reduction", "amax", lambda x: (x.amax(1), line())),
     ("functional", "softmax", lambda x: (F.softmax(x, -1), line())),
     ("index", "getitem", lambda x: (x[cr.tensor([0, 2, 1])] * x, line())),
+    ("ufunc", "sin", lambda x: (np.sin(x), line())),
+    ("NumPy function", "multiply", lambda x: (np.multiply(x, x), line())),
     ("checkpoint", "checkpoint", lambda x: (cr.checkpoint(lambda t: t * t, x), line())),
     ("layer", "linear", lambda x: (cr.layers.Linear(3, 3).double()(x), line())),
 ]
