@@ -71,7 +71,7 @@ class Tensor(TensorMethods):
     _view: View | None
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
-        self._data = data._data if isinstance(data, Tensor) else np.asarray(data)
+        self._data = data if data.__class__ is np.ndarray else autograd.as_tensor(data)._data
         self._node, self._version, self._view = None, [-1], None
         as_dtype(self._data.dtype)
         if requires_grad:

@@ -133,3 +133,20 @@ def test_dlpack_with_torch() -> None:
     assert again[1, 2] == 10 and again.data_ptr() == theirs.data_ptr()
     with pytest.raises(cr.DtypeError, match="convert it first"):
         cr.from_dlpack(torch.ones(2, dtype=torch.bfloat16))
+
+
+def test_a_list_of_recorded_tensors_warns() -> None:
+    """The list becomes a constant: nothing is lost without a word."""
+    a = cr.ones(2, requires_grad=True)
+    with pytest.warns(UserWarning, match="join them with chainrule.stack"):
+        assert not cr.tensor([a, a]).requires_grad
+    with cr.no_grad():
+        assert cr.tensor([a, a]).shape == (2, 2)
+    assert cr.tensor([a.detach(), 1 * a.detach()]).tolist() == [[1.0, 1.0], [1.0, 1.0]]
+
+
+def test_the_class_takes_what_tensor_takes() -> None:
+    assert cr.Tensor([1.0, 2.0]).dtype == cr.float32
+    assert cr.Tensor(np.ones(2)).dtype == cr.float64
+    array = np.ones(2)
+    assert cr.Tensor(array).data is array

@@ -1,6 +1,7 @@
 """Making tensors: of given values, constants, ranges; and other dtypes of tensors that exist."""
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from chainrule.errors import DtypeError, ShapeError, describe
 from chainrule.graph import Op
 from chainrule.names import autograd, ops
 from chainrule.registry import public
+from chainrule.state import state
 from chainrule.tensor import Device, Tensor
 
 __all__ = ["arange", "as_tensor", "astype", "empty", "empty_like", "eye", "from_dlpack", "from_numpy", "full",
@@ -102,6 +104,9 @@ def _array(data: Any, dtype: Any) -> Any:
 def from_python(data: Any, default: bool) -> Any:
     """An array of a number or of nested lists, Python floats in the `default` dtype or as they are."""
     if isinstance(data, list | tuple) and any(isinstance(v, Tensor) for v in data):
+        if state.recording and any(isinstance(v, Tensor) and v.requires_grad for v in data):
+            warnings.warn("tensor: a list of tensors that require gradients becomes a constant, gradients stop there; join them "
+                          "with chainrule.stack(list), or detach() them", UserWarning, stacklevel=4)
         data = [v._data if isinstance(v, Tensor) else v for v in data]
     try:
         array = np.asarray(data)
