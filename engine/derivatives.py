@@ -75,6 +75,10 @@ def walk(roots: list[tuple[Node, Any]], wanted: set[Node] | None, create_graph: 
         if node.op is None or (needed is not None and needed.isdisjoint(node.parents)):
             continue  # nothing wanted lies further down: what the node kept stays for other walks
         xp = ops if create_graph else node.kernels
+        part = node.op.adds if not create_graph else ""  # of a part's gradient only the part is not zero
+        if part and node.parents[0] in owned:
+            getattr(xp, part)(grads[node.parents[0]], g, **node.static)
+            continue
         for parent, d in node.op.vjp(node, g, xp, needed):
             if state.anomaly:
                 check_finite(node, d)
@@ -92,6 +96,8 @@ def walk(roots: list[tuple[Node, Any]], wanted: set[Node] | None, create_graph: 
             else:
                 grads[parent] = before + d
                 owned.add(parent)
+            if part:
+                owned.add(parent)  # new zeros, in which the part was set
         if not retain_graph and node.kept:
             node.kept = None
 

@@ -25,7 +25,7 @@ ndarray = np.ndarray
 SCALARS = frozenset({int, float, bool, complex})
 UNCHANGING = [-1]  # the time of the last write to what cannot be written: scalars
 table: dict[str, "Op"] = {}
-OPTIONS = {"forward", "word", "floats", "views", "broadcasts", "promotes"}  # of Op, besides formulas
+OPTIONS = {"forward", "word", "floats", "views", "adds", "broadcasts", "promotes"}  # of Op, besides formulas
 
 
 class no_grad(Flag):
@@ -236,7 +236,8 @@ class Op:
 
     Words: `elementwise` (broadcasting, each output element depends on the inputs' elements beside it), `linear` (in its
     one input or in all), `bilinear` (in two inputs). They give shortcuts to forward mode. `floats`: integers are
-    converted first. `views`: the result may share memory with the first input.
+    converted first. `views`: the result may share memory with the first input. `adds`: for a result that is a part of its
+    input, the kernel that adds the part's gradient to an array in place.
 
     `forward(xp, *inputs, **keywords)` computes the op where no kernel has its name: so users make their own,
     which stay out of the table.
@@ -256,9 +257,10 @@ class Op:
         return object.__new__(cls)
 
     def __init__(self, name: str, doc: str = "", *, forward: Any = None, word: str = "", floats: bool = False,
-                 views: bool = False, broadcasts: bool | None = None, promotes: bool = True, **formulas: Any) -> None:
+                 views: bool = False, adds: str = "", broadcasts: bool | None = None, promotes: bool = True,
+                 **formulas: Any) -> None:
         self.name, self.__doc__, self.forward, self.word, self.views = name, doc or type(self).__doc__, forward, word, views
-        self.floats, self.promotes, self.outputs = floats, promotes, 1
+        self.floats, self.promotes, self.adds, self.outputs = floats, promotes, adds, 1
         self.broadcasts = (word == "elementwise") if broadcasts is None else broadcasts
         self.variadic = tuple(formulas) == ("each",)
         self.inputs, self.formulas = tuple(formulas), tuple(formulas.values())

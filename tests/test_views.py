@@ -459,3 +459,27 @@ def _replay(view: Tensor, position: np.ndarray) -> np.ndarray:
         return position
     found: np.ndarray = cr.kernels.reference.read(position, path=view._view.path)
     return found
+
+
+@pytest.mark.parametrize("split", [
+    lambda x: [x[i] for i in range(5)], lambda x: x.unbind(0), lambda x: [x[1:4], x[2], x[..., 1], x[::-2, None], x[4]],
+    lambda x: [x[np.array([1, 1, 3])], x[0], x[x.data > 0], x[2:]], lambda x: [x * 2, x[1], x[1], x.sum(0)]])
+def test_gradients_of_parts_are_added_in_place(split: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first part's gradient makes an array of the walk's own, the others are added to it: never to anybody else's."""
+    added = []
+    kernel = cr.kernels.cpu.add_at
+    monkeypatch.setattr(cr.kernels.cpu, "add_at", lambda out, g, *, index: (added.append(index), kernel(out, g, index=index)))
+    x = Tensor(np.random.default_rng(0).normal(size=(5, 3)), requires_grad=True)
+
+    def f(x: Tensor) -> Tensor:
+        total = cr.zeros((), dtype=cr.float64)
+        for k, part in enumerate(split(x)):
+            total = total + (part * part * (k + 1)).sum()
+        return total
+
+    g = cr.tensor(1.0, dtype=cr.float64)
+    first, = cr.grad(f(x), x, g)
+    assert added and g.item() == 1
+    recorded, = cr.grad(f(x), x, create_graph=True)  # by the formulas alone
+    np.testing.assert_allclose(first.data, recorded.data, rtol=1e-12)
+    assert cr.gradcheck(f, (x,)) and cr.gradgradcheck(f, (x,))

@@ -13,7 +13,7 @@ from chainrule.tensor import Tensor
 
 __all__ = ["getitem", "masked_fill", "masked_select", "nonzero", "unique"]
 
-_getitem = Op("getitem", word="linear", views=True,
+_getitem = Op("getitem", word="linear", views=True, adds="add_at",
               input=lambda xp, g, input_shape, index: xp.getitem_adjoint(g, index=index, shape=input_shape))
 _getitem_adjoint = Op("getitem_adjoint", word="linear", input=lambda xp, g, index: xp.getitem(g, index=index))
 

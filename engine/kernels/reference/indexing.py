@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["getitem", "getitem_adjoint", "put_along", "read", "take", "take_adjoint", "take_along_axis", "add_along_axis",
+__all__ = ["add_at", "getitem", "getitem_adjoint", "put_along", "read", "take", "take_adjoint", "take_along_axis", "add_along_axis",
            "write"]
 
 
@@ -32,6 +32,14 @@ def picks_once(index: Any) -> bool:
     """Whether an index surely names no element twice: no integer arrays in it (masks name each element once)."""
     parts = index if isinstance(index, tuple) else (index,)
     return is_basic(tuple(p for p in parts if not (isinstance(p, bool) or getattr(p, "dtype", None) == np.bool_)))
+
+
+def add_at(out: Any, g: Any, *, index: Any) -> None:
+    """Add g to out[index], in place; an element picked twice receives both gradients."""
+    if picks_once(index):
+        out[index] += g
+    else:
+        np.add.at(out, index, g)
 
 
 def getitem_adjoint(g: Any, *, index: Any, shape: Any) -> Any:
