@@ -3,13 +3,14 @@
 import math
 from typing import Any
 
-import numpy as np
+import numpy
 
 __all__ = ["argsort", "cummax_indices", "cumprod", "cumprod_grad", "cumsum", "log_softmax",
            "logsumexp", "mean", "median", "prod", "prod_grad", "softmax", "std", "sum", "var", "vector_norm"]
 
 
-_add: Any = np.add.reduce  # what np.sum calls, without its checks
+np: Any = numpy  # whose overloads tell True from False in `keepdims`, which here is either
+_add = np.add.reduce  # what np.sum calls, without its checks
 
 
 def _wide(x: Any) -> Any:
