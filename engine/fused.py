@@ -5,7 +5,7 @@ from typing import Any
 
 from chainrule import kernels
 from chainrule.derivatives import gradients
-from chainrule.errors import AutogradError, explain
+from chainrule.errors import explain
 from chainrule.graph import EXTRA, OUT, SCALARS, UNCHANGING, Node, Op, Plan, convert, kept_values, record, wrap
 from chainrule.names import ops
 from chainrule.state import Flag, state
@@ -52,8 +52,7 @@ class Fused(Op):
         parameters = list(signature(definition).parameters.values())[1:]
         names = [p.name for p in parameters if p.kind is not Parameter.KEYWORD_ONLY]
         formulas: dict[str, Any] = dict.fromkeys(names)  # none: its derivative is that of its definition
-        super().__init__(definition.__name__, definition.__doc__ or "", forward=definition,
-                         **formulas)
+        super().__init__(definition.__name__, definition.__doc__ or "", forward=definition, **formulas)
         self.outputs = outputs
         self.defaults = {p.name: p.default for p in parameters if p.kind is Parameter.KEYWORD_ONLY
                          and p.default is not Parameter.empty}
@@ -150,10 +149,5 @@ def fused(definition: Any = None, *, outputs: int = 1) -> Any:
 
 def register(op: Fused) -> Fused:
     """Put a fused op of ours into the table and the ops namespace."""
-    from chainrule.graph import table
-
-    if op.name in table:
-        raise AutogradError(f"two ops are called {op.name}")
-    table[op.name] = op
-    setattr(ops, op.name, op)
+    op.enter()
     return op

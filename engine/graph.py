@@ -264,15 +264,18 @@ class Op:
         self.broadcasts = (word == "elementwise") if broadcasts is None else broadcasts
         self.variadic = tuple(formulas) == ("each",)
         self.inputs, self.formulas = tuple(formulas), tuple(formulas.values())
-        self.arity = len(formulas)
         self.differentiable = any(f is not None for f in self.formulas)
         self.asks = tuple(None if f is None else self._asked(i, f) for i, f in zip(self.inputs, self.formulas, strict=True))
         self.plans = Plans(self)
         if forward is None:
-            if name in table:
-                raise ValueError(f"Op {name!r}: the table has a row of this name already")
-            table[name] = self
-            setattr(ops, name, self)
+            self.enter()
+
+    def enter(self) -> None:
+        """Put the op into the table and the ops namespace. ValueError where they have one of its name."""
+        if self.name in table:
+            raise ValueError(f"Op {self.name!r}: the table has a row of this name already")
+        table[self.name] = self
+        setattr(ops, self.name, self)
 
     def _asked(self, own: str, formula: Any) -> tuple[str, ...]:
         names = tuple(signature(formula).parameters)[2:]

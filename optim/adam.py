@@ -5,12 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.optim.optimizer import Optimizer
+from chainrule.optim.optimizer import Optimizer, descent
 
 
 def adam(p: Any, g: Any, m: Any, v: Any, largest: Any, scratch: Any, *, step: int, lr: float, beta1: float,
-         beta2: float,
-         eps: float, weight_decay: float, maximize: bool) -> None:
+         beta2: float, eps: float, weight_decay: float, maximize: bool) -> None:
     """The rule, on raw arrays: writes into p, into the moments m and v, and into `largest` unless it is None (amsgrad).
 
         g ← ±g + weight_decay · p
@@ -18,12 +17,8 @@ def adam(p: Any, g: Any, m: Any, v: Any, largest: Any, scratch: Any, *, step: in
         v ← β₂ v + (1 − β₂) g²                       (amsgrad: largest ← max(largest, v), which then stands for v below)
         p ← p − lr / (1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + ε)      in step t = 1, 2, …
     """
-    total, product = scratch
-    if maximize:
-        g = np.negative(g, out=total)
-    if weight_decay:
-        np.multiply(p, weight_decay, out=product)
-        g = np.add(g, product, out=total)
+    _, product = scratch
+    g = descent(p, g, scratch, weight_decay, maximize)
     np.subtract(g, m, out=product)
     product *= 1 - beta1
     m += product

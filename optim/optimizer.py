@@ -11,6 +11,17 @@ from chainrule.graph import enable_grad, tick
 from chainrule.tensor import Tensor
 
 
+def descent(p: Any, g: Any, scratch: Any, weight_decay: float, maximize: bool) -> Any:
+    """±g + weight_decay · p, what a rule goes against: g itself, or in the first of the two `scratch` arrays."""
+    total, product = scratch
+    if maximize:
+        g = np.negative(g, out=total)
+    if weight_decay:
+        np.multiply(p, weight_decay, out=product)
+        g = np.add(g, product, out=total)
+    return g
+
+
 class Optimizer:
     """The base of optimizers: subclasses define `update`, the rule for one parameter over raw arrays.
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.optim.optimizer import Optimizer
+from chainrule.optim.optimizer import Optimizer, descent
 
 
 def sgd(p: Any, g: Any, momentum_buffer: Any, scratch: Any, *, lr: float, momentum: float, dampening: float,
@@ -16,11 +16,7 @@ def sgd(p: Any, g: Any, momentum_buffer: Any, scratch: Any, *, lr: float, moment
         p ← p − lr · (g + momentum · b  if nesterov else  b)
     """
     total, product = scratch
-    if maximize:
-        g = np.negative(g, out=total)
-    if weight_decay:
-        np.multiply(p, weight_decay, out=product)
-        g = np.add(g, product, out=total)
+    g = descent(p, g, scratch, weight_decay, maximize)
     if momentum:
         if momentum_buffer is None:
             momentum_buffer = g.copy()

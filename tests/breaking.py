@@ -161,7 +161,7 @@ def reaching_kernels() -> dict[Formula, list[Sample]]:
             continue
         with ExitStack() as stack, np.errstate(all="ignore"):
             spies = {(name, i): stack.enter_context(broken_kernel(graph.table[name], i, lambda d: d * 1.01))
-                     for name in KERNELS for i in range(graph.table[name].arity)}
+                     for name in KERNELS for i in range(len(graph.table[name].inputs))}
             Case(sample).values_and_gradients()
         for formula, effects in spies.items():
             if any(effects):
