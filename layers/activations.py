@@ -4,6 +4,8 @@ from chainrule import functional as F
 from chainrule.layers.module import Module
 from chainrule.tensor import Tensor
 
+__all__ = ["ReLU"]
+
 
 class ReLU(Module):
     """max(x, 0). `inplace` writes the result into the input's memory.

@@ -6,6 +6,8 @@ from typing import Any, Self, overload
 
 from chainrule.layers.module import Module
 
+__all__ = ["ModuleDict", "ModuleList", "Sequential"]
+
 
 class Indexed(Module):
     """What Sequential and ModuleList share: modules named "0", "1", … in a row, reached by index or slice."""

@@ -10,6 +10,8 @@ from chainrule.layers.linear import empty
 from chainrule.layers.module import Module, Parameter
 from chainrule.tensor import Tensor
 
+__all__ = ["Conv2d"]
+
 
 class Conv2d(Module):
     """Cross-correlation with learned kernels:

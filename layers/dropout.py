@@ -4,6 +4,8 @@ from chainrule import functional as F
 from chainrule.layers.module import Module
 from chainrule.tensor import Tensor
 
+__all__ = ["Dropout"]
+
 
 class Dropout(Module):
     """In training, each element becomes 0 with probability p and the others grow by 1 / (1 − p).

@@ -10,6 +10,8 @@ from chainrule.layers import initializers as init
 from chainrule.layers.module import Module, Parameter
 from chainrule.tensor import Tensor
 
+__all__ = ["Flatten", "Identity", "Linear"]
+
 
 def empty(*shape: int, device: Any, dtype: Any) -> Parameter:
     """A parameter of this shape that `reset_parameters` is about to fill; the default dtype unless given."""

@@ -6,6 +6,8 @@ from chainrule import functional as F
 from chainrule.layers.module import Module
 from chainrule.tensor import Tensor
 
+__all__ = ["CrossEntropyLoss", "MSELoss"]
+
 
 def check_reduction(name: str, reduction: str) -> str:
     """The reduction; ValueError for another word than mean, sum and none."""

@@ -17,6 +17,8 @@ from chainrule.graph import no_grad
 from chainrule.names import ops
 from chainrule.tensor import Tensor
 
+__all__ = ["Module", "Parameter"]
+
 
 class Parameter(Tensor):
     """A tensor that a module finds among its attributes, and that optimizers change: a leaf that requires a gradient.

@@ -6,6 +6,8 @@ from chainrule import functional as F
 from chainrule.layers.module import Module
 from chainrule.tensor import Tensor
 
+__all__ = ["MaxPool2d"]
+
 
 class MaxPool2d(Module):
     """The largest element of each window: x (N, C, H, W) -> (N, C, H', W'). `stride` is kernel_size unless given.

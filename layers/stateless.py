@@ -6,6 +6,8 @@ from typing import Any
 from chainrule.layers.module import Module, Parameter
 from chainrule.tensor import Tensor
 
+__all__ = ["functional_call"]
+
 
 def functional_call(module: Module, parameters: Mapping[str, Any] | tuple[Mapping[str, Any], ...], args: Any = (),
                     kwargs: Mapping[str, Any] | None = None) -> Any:

@@ -1,7 +1,5 @@
-"""Optimizers, named as torch.optim's."""
+"""Optimizers, named as torch.optim's, one per file."""
 
-from chainrule.optim.adam import Adam
-from chainrule.optim.optimizer import Optimizer
-from chainrule.optim.sgd import SGD
-
-__all__ = ["Adam", "Optimizer", "SGD"]
+from chainrule.optim.adam import *
+from chainrule.optim.optimizer import *
+from chainrule.optim.sgd import *

@@ -7,6 +7,8 @@ import numpy as np
 
 from chainrule.optim.optimizer import Optimizer, descent
 
+__all__ = ["Adam"]
+
 
 def adam(p: Any, g: Any, m: Any, v: Any, largest: Any, scratch: Any, *, step: int, lr: float, beta1: float,
          beta2: float, eps: float, weight_decay: float, maximize: bool) -> None:

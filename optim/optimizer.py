@@ -10,6 +10,8 @@ from chainrule.errors import AutogradError, ShapeError
 from chainrule.graph import enable_grad, tick
 from chainrule.tensor import Tensor
 
+__all__ = ["Optimizer"]
+
 
 def descent(p: Any, g: Any, scratch: Any, weight_decay: float, maximize: bool) -> Any:
     """±g + weight_decay · p, what a rule goes against: g itself, or in the first of the two `scratch` arrays."""

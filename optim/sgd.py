@@ -6,6 +6,8 @@ import numpy as np
 
 from chainrule.optim.optimizer import Optimizer, descent
 
+__all__ = ["SGD"]
+
 
 def sgd(p: Any, g: Any, momentum_buffer: Any, scratch: Any, *, lr: float, momentum: float, dampening: float,
         weight_decay: float, nesterov: bool, maximize: bool) -> Any:
