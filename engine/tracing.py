@@ -14,7 +14,7 @@ import warnings
 from typing import Any
 
 
-from chainrule.graph import Op, table
+from chainrule.graph import Op
 from chainrule.names import ops
 from chainrule.state import Flag
 from chainrule.tensor import Tensor
@@ -153,7 +153,7 @@ class Trace:
             self.calls = outer
 
     def _append(self, op: Op, values: list[Any], dtypes: list[Any], static: dict[str, Any], outs: Any, inside: Any) -> None:
-        static = {name: self._unindexed(value) for name, value in static.items()}
+        static = self._unindexed(static)
         outputs = []
         for out in outs:
             known = self._values.get(id(out))
@@ -164,6 +164,8 @@ class Trace:
         """A keyword with its index arrays replaced by the values they were made of."""
         if isinstance(value, tuple):
             return tuple(self._unindexed(v) for v in value)
+        if isinstance(value, dict):
+            return {name: self._unindexed(v) for name, v in value.items()}
         found = self._indices.get(id(value))
         return value if found is None else found[1]
 
@@ -184,8 +186,7 @@ class Trace:
             steps = steps if by is None else ((by.name, static), *steps)
         before, entry = self.value(base), self._entry(value)
         after = Value(base._data)
-        steps = tuple((name, {k: self._unindexed(v) for k, v in options.items()}) for name, options in steps)
-        self.calls.append(Call(op, [before, entry], [None, None], {"path": steps}, [after], None, _layers()))
+        self.calls.append(Call(op, [before, entry], [None, None], {"path": self._unindexed(tuple(steps))}, [after], None, _layers()))
         self._writes[id(base._version)] = self._writes.get(id(base._version), 0) + 1
         self._note(base, after)
 
@@ -217,10 +218,4 @@ def _layers() -> list[Any]:
             found.append(frame.f_locals["self"])
         frame = frame.f_back  # type: ignore[assignment]
     return found[::-1]
-
-
-def steps_of(path: Any) -> list[tuple[Op, dict[str, Any]]]:
-    """The ops and keywords of a view's path."""
-    return [(table[name], options) for name, options in path]
-
 

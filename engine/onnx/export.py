@@ -154,6 +154,8 @@ class Run:
             names = list(result) if isinstance(result, dict) else []
             found = leaves(result)
             self.outputs = [trace.value(t) for t in found]
+        if not found:
+            raise ExportError("onnx.export: the model returns no tensors")
         self.calls = trace.calls
         self.names = names if len(names) == len(found) else ["output"] if len(found) == 1 else [
             f"output_{i}" for i in range(len(found))]
@@ -200,7 +202,10 @@ class Exporter:
         made: set[str] = set()
         for i, name in enumerate(self.runs[0].names):
             values = tuple(run.outputs[i] for run in self.runs)
-            source = self.name_of(values)
+            try:
+                source = self.name_of(values)
+            except (Unsupported, Mismatch) as error:
+                raise ExportError(f"onnx.export: {name} of the model: {error}") from error
             own = name if name not in graph.taken else graph.name(name)
             graph.taken.add(own)
             node = graph.made.get(source)

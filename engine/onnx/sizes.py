@@ -124,7 +124,7 @@ def merge(values: Any) -> Any:
     if isinstance(first, tuple | list):
         if any(len(v) != len(first) for v in values):
             raise Mismatch(f"{len(values[0])} and {len(values[1])} entries")
-        return tuple(merge(v) for v in zip(*values, strict=True))
+        return type(first)(merge(v) for v in zip(*values, strict=True))
     if isinstance(first, slice):
         return slice(*(merge([getattr(v, part) for v in values]) for part in ("start", "stop", "step")))
     if isinstance(first, np.ndarray):

@@ -76,8 +76,8 @@ class Use:
     def dtypes(self) -> list[Any]:
         """The dtypes in which the op takes its inputs."""
         first = self.calls[0]
-        strong = next((d for d in first.dtypes if d is not None), None)
-        strong = strong or next((v.dtype for v in first.inputs if isinstance(v, Value)), None)
+        known = [d or v.dtype for v, d in zip(first.inputs, first.dtypes, strict=True) if d is not None or isinstance(v, Value)]
+        strong = next((d for d in known if d.kind == "f"), known[0] if known else None)  # that of the numbers among them
         return [None if v is None else d or (v.dtype if isinstance(v, Value) else strong)
                 for v, d in zip(first.inputs, first.dtypes, strict=True)]
 

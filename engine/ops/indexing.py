@@ -116,7 +116,7 @@ def masked_select(input: Any, mask: Any) -> Tensor:
     """
     input, mask = ops.as_tensor(input), _mask("masked_select", mask)
     shape = together("masked_select", input.shape, mask.shape)
-    return getitem(ops.expand(input, shape), np.broadcast_to(mask._data, shape))
+    return getitem(ops.expand(input, shape), ops.expand(mask, shape))
 
 
 # ---- positions

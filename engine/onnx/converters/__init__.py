@@ -8,6 +8,7 @@ from chainrule.onnx.converters import (
     elementwise,
     indexing,
     joining,
+    linalg,
     losses,
     normalization,
     pooling,

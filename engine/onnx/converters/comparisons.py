@@ -45,16 +45,13 @@ def right_shift(g: Any, use: Any, a: str, b: str) -> Any:
     return g.op("Div", g.op("Sub", a, g.op("Mod", a, power)), power)
 
 
-@converter("isfinite")
-def isfinite(g: Any, use: Any, x: str) -> Any:
-    return g.op("Not", g.op("Or", g.op("IsNaN", x), g.op("IsInf", x)))
-
-
-@converter("isnan", "isinf")
+@converter("isfinite", "isnan", "isinf")
 def special(g: Any, use: Any, x: str) -> Any:
-    if use.dtypes[0].kind == "f":
+    if use.dtypes[0].kind != "f":  # an integer is finite, and no NaN
+        return g.op("Expand", g.constant(use.name == "isfinite", np.bool_), g.op("Shape", x))
+    if use.name != "isfinite":
         return g.op("IsNaN" if use.name == "isnan" else "IsInf", x)
-    return g.op("And", g.op("Not", g.cast(x, use.dtypes[0], np.bool_)), g.cast(x, use.dtypes[0], np.bool_))  # False, everywhere
+    return g.op("Not", g.op("Or", g.op("IsNaN", x), g.op("IsInf", x)))
 
 
 @converter("isposinf")

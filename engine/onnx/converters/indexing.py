@@ -18,8 +18,8 @@ def is_array(part: Any) -> bool:
 
 def listed(index: Any, rank: int) -> list[Any]:
     """An index as a list with an entry for each axis of the input, None for new axes between them."""
-    parts = list(index) if isinstance(index, tuple) else [index]
-    if any(isinstance(p, bool) for p in parts):
+    parts = [np.asarray(p) if isinstance(p, list) else p for p in (index if isinstance(index, tuple) else (index,))]
+    if any(isinstance(p, bool) or getattr(p, "shape", None) == () for p in parts):
         raise Unsupported("True or False as an index")
     used = 0
     for p in parts:

@@ -68,10 +68,13 @@ def _volume(sizes: Any) -> Any:
 def average_pool(g: Any, use: Any, x: str) -> Any:
     kernel, divisor, padding = use["kernel"], use["divisor"], use["padding"]
     counts = divisor is not None or use["count_include_pad"]
-    if counts and use["ceil_mode"] and any(padding):
-        raise Unsupported("programs differ in what average pooling with ceil_mode, padding and count_include_pad divides by")
     if divisor is not None and use["ceil_mode"]:
         raise Unsupported("ceil_mode together with divisor_override")
+    if counts and use["ceil_mode"] and any(padding):  # the padding counts, what lies beyond it does not: so pad first
+        padded = g.op("Pad", x, g.ints(0, 0, *padding, 0, 0, *padding))
+        out = g.op("AveragePool", padded, kernel_shape=kernel, strides=use["stride"], ceil_mode=1, count_include_pad=0)
+        axes = range(2, use.rank())  # a window that would begin in the padding at the end is left out
+        return g.op("Slice", out, g.ints(*[0 for _ in axes]), g.ints(*use.shape[2:]), g.ints(*axes))
     out = g.op("AveragePool", x, kernel_shape=kernel, strides=use["stride"], pads=padding * 2, ceil_mode=int(use["ceil_mode"]),
                count_include_pad=int(counts and any(padding)))
     return out if divisor is None else g.op("Mul", out, g.constant(prod(kernel) / divisor, use.dtype))

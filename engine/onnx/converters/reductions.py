@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.onnx.graph import Unsupported
 from chainrule.onnx.sizes import Size
 from chainrule.onnx.table import converter, converters
 
@@ -57,8 +56,7 @@ def count(shape: Any, axis: Any) -> Any:
 def spread(g: Any, use: Any, x: str) -> Any:
     axis, keepdims = use["axis"], use["keepdims"]
     freedom = count(use.shapes[0], axis) - use["correction"]
-    if not isinstance(freedom, Size) and freedom <= 0:
-        raise Unsupported("there are no degrees of freedom")
+    freedom = freedom if isinstance(freedom, Size) else max(freedom, 0)
     apart = g.op("Sub", x, reduce(g, "ReduceMean", x, axis, True))
     out = g.op("Div", reduce(g, "ReduceSumSquare", apart, axis, keepdims), g.constant(freedom, use.dtype))
     return g.op("Sqrt", out) if use.name == "std" else out

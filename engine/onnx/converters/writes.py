@@ -33,6 +33,14 @@ def scatter(g: Any, use: Any, x: str, shape: tuple[Any, ...], index: Any, value:
             mask = g.op("Unsqueeze", mask, g.ints(*range(-spare, 0)))
         return str(g.op("Where", mask, value, x))
     arrays = [p for p in parts if is_array(p)]
+    others = [p for p in parts if not is_array(p)]
+    if len(arrays) == 1 and len(arrays[0].shape) == 1 and isinstance(arrays[0], Traced) and all(p == slice(None) for p in others):
+        at = next(i for i, p in enumerate(parts) if is_array(p))  # slices at computed places of one axis
+        order = (at, *(i for i in range(len(shape)) if i != at))
+        value = str(g.op("Expand", value, g.ints(*shape[:at], *arrays[0].shape, *shape[at + 1:])))
+        places = g.op("Unsqueeze", g.cast(g.resolve(arrays[0].values), arrays[0].dtype, np.int64), g.ints(1))
+        out = g.op("ScatterND", g.transpose(x, order), places, g.transpose(value, order))
+        return str(g.transpose(out, tuple(int(a) for a in np.argsort(order))))
     if len(arrays) > 1 or any(isinstance(p, Traced) or p.ndim != 1 for p in arrays) or (arrays and any(isinstance(p, int) for p in parts)):
         raise Unsupported("a write at computed indices, or at several index arrays; use scatter or index_copy")
     # the part's shape, axis by axis, new axes among them
