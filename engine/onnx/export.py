@@ -57,7 +57,7 @@ def export(model: Any, example: Any, file: Any = None, *, keywords: Mapping[str,
     try:
         for module, _ in modes:
             module.training = False
-        runs = [Run(model, inputs, axes, places, k) for k in range(max(2, len(axes.traces)))]
+        runs = [first_that_runs(model, inputs, axes, places, k) for k in range(max(2, len(axes.traces)))]
     finally:
         for module, mode in modes:
             module.training = mode
@@ -143,10 +143,11 @@ def leaves(value: Any, name: str = "") -> list[Any]:
 class Run:
     """One trace of the model: `calls`, and the values of inputs and outputs."""
 
-    def __init__(self, model: Any, inputs: Inputs, axes: Axes, places: dict[str, dict[int, str]], number: int) -> None:
+    def __init__(self, model: Any, inputs: Inputs, axes: Axes, places: dict[str, dict[int, str]], number: int,
+                 change: Mapping[str, str]) -> None:
         sizes = axes.traces[number] if axes.names else {}
         trace = Trace(inputs.constants)
-        tensors = {name: Tensor(varied(t._data, {a: sizes[by] for a, by in places.get(name, {}).items()}, number, bool(sizes)))
+        tensors = {name: Tensor(varied(t._data, {a: sizes[by] for a, by in places.get(name, {}).items()}, number, change.get(name)))
                    for name, t in inputs.tensors.items()}
         self.inputs = {name: trace.input(t) for name, t in tensors.items()}
         with trace, no_grad():
@@ -161,16 +162,36 @@ class Run:
             f"output_{i}" for i in range(len(found))]
 
 
-def varied(array: Any, sizes: dict[int, int], number: int, dynamic: bool) -> Any:
-    """An input of other sizes: the example's rows over and over, beginning with another one in every trace, so that what was
-    computed from them unseen differs too."""
+def first_that_runs(model: Any, inputs: Inputs, axes: Axes, places: dict[str, dict[int, str]], number: int) -> Run:
+    """A trace: the first with the example's values, the others with values as different as the model accepts, so that what was
+    computed from them unseen differs too. All elements in disorder; rows in another order (a model may want sorted numbers, or
+    a positive-definite matrix); one input alone; none."""
+    changes = [dict.fromkeys(inputs.tensors, "elements"), dict.fromkeys(inputs.tensors, "rows"),
+               *({name: "elements"} for name in inputs.tensors), {}]
+    for change in changes if number else ({},):
+        try:
+            return Run(model, inputs, axes, places, number, change)
+        except ExportError:
+            raise
+        except Exception:
+            if not change:
+                raise
+    raise AssertionError
+
+
+def varied(array: Any, sizes: dict[int, int], number: int, change: str | None) -> Any:
+    """An input of other sizes, the example's rows over and over, and with its values changed."""
     for axis, size in sizes.items():
-        array = np.take(array, (np.arange(size) + number) % array.shape[axis], axis=axis)
-        if number == 1 and array.ndim > 1 and (array == array[:1]).all():
-            array = np.flip(array, -1)
-    if not dynamic and array.ndim:
+        array = np.take(array, (np.arange(size) + (number if change == "rows" else 0)) % array.shape[axis], axis=axis)
+    if change == "rows" and array.ndim and not sizes:
         array = np.roll(array, number, axis=0)
-    return np.ascontiguousarray(array) if array.ndim else array.copy()
+    if change == "elements" and array.size:  # drawn from its own, so that an index stays an index
+        draw = np.random.default_rng(number)
+        pool = array.reshape(-1) if array.dtype.kind == "b" else draw.permutation(np.unique(array))
+        array = draw.choice(pool[:-(-len(pool) // 2)] if array.dtype.kind in "iu" else pool, array.shape)
+        if array.dtype.kind == "f":
+            array = (array * draw.uniform(0.9, 1, array.shape)).astype(array.dtype)
+    return np.array(array, order="C")
 
 
 class Exporter:
