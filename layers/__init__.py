@@ -8,7 +8,10 @@ from chainrule.layers.dropout import *
 from chainrule.layers.linear import *
 from chainrule.layers.losses import *
 from chainrule.layers.module import *
+from chainrule.layers.padding import *
 from chainrule.layers.pooling import *
+from chainrule.layers.similarity import *
 from chainrule.layers.stateless import *
+from chainrule.layers.vision import *
 
 init = initializers
