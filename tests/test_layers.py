@@ -120,7 +120,7 @@ def test_trunc_normal_stays_within_its_bounds_and_has_the_moments():
 def test_orthogonal(shape):
     cr.manual_seed(0)
     weight = cr.zeros(*shape, dtype=cr.float64)
-    matrix = init.orthogonal_(weight, 2.0).data.reshape(shape[0], -1)
+    matrix = init.orthogonal_(weight, 2.0).data.reshape(shape[0], -1).copy()
     product = matrix.T @ matrix if matrix.shape[0] > matrix.shape[1] else matrix @ matrix.T
     assert np.allclose(product, 4 * np.eye(len(product)))
     assert not np.allclose(init.orthogonal_(weight, 2.0).data.reshape(shape[0], -1), matrix)
