@@ -1,0 +1,7 @@
+"""Models: readable reference architectures built from the layers, each with its paper; one per file."""
+
+from chainrule.layers.models.dcgan import *
+from chainrule.layers.models.lenet import *
+from chainrule.layers.models.resnet import *
+from chainrule.layers.models.vgg import *
+from chainrule.layers.models.wavenet import *
