@@ -2,6 +2,7 @@
 
 from chainrule.layers import initializers
 from chainrule.layers.activations import *
+from chainrule.layers.attention import *
 from chainrule.layers.containers import *
 from chainrule.layers.convolution import *
 from chainrule.layers.dropout import *
