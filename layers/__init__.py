@@ -13,7 +13,10 @@ from chainrule.layers.losses_classification import *
 from chainrule.layers.losses_ranking import *
 from chainrule.layers.module import *
 from chainrule.layers.normalization import *
+from chainrule.layers.padding import *
 from chainrule.layers.pooling import *
+from chainrule.layers.similarity import *
 from chainrule.layers.stateless import *
+from chainrule.layers.vision import *
 
 init = initializers
