@@ -9,6 +9,8 @@ from chainrule.layers.dropout import *
 from chainrule.layers.embedding import *
 from chainrule.layers.linear import *
 from chainrule.layers.losses import *
+from chainrule.layers.losses_classification import *
+from chainrule.layers.losses_ranking import *
 from chainrule.layers.module import *
 from chainrule.layers.normalization import *
 from chainrule.layers.padding import *
