@@ -9,6 +9,8 @@ from chainrule.layers.linear import *
 from chainrule.layers.losses import *
 from chainrule.layers.module import *
 from chainrule.layers.pooling import *
+from chainrule.layers.recurrent import *
+from chainrule.layers.recurrent_cells import *
 from chainrule.layers.stateless import *
 
 init = initializers
