@@ -2,12 +2,15 @@
 
 from chainrule.layers import initializers
 from chainrule.layers.activations import *
+from chainrule.layers.attention import *
 from chainrule.layers.containers import *
 from chainrule.layers.convolution import *
 from chainrule.layers.dropout import *
+from chainrule.layers.embedding import *
 from chainrule.layers.linear import *
 from chainrule.layers.losses import *
 from chainrule.layers.module import *
+from chainrule.layers.normalization import *
 from chainrule.layers.pooling import *
 from chainrule.layers.recurrent import *
 from chainrule.layers.recurrent_cells import *
