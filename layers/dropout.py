@@ -52,7 +52,7 @@ class Dropout1d(Dropping):
     "Efficient object localization using convolutional networks". Raises ShapeError for other shapes.
 
     >>> import chainrule as cr
-    >>> Dropout1d(0.5)(cr.ones(8, 3)).sum(1).max().item()
+    >>> Dropout1d(0.5)(cr.ones(64, 3)).sum(1).max().item()
     6.0
     """
 

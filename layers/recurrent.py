@@ -10,6 +10,7 @@ from chainrule.errors import ShapeError, describe
 from chainrule.layers import initializers as init
 from chainrule.layers.linear import empty
 from chainrule.layers.module import Module, Parameter
+from chainrule.layers.showing import changed
 from chainrule.names import ops
 from chainrule.tensor import Tensor
 
@@ -78,6 +79,7 @@ class Recurrent(Module):
 
     gates = 1
     states: tuple[str, ...] = ("h0",)
+    nonlinearity = "tanh"
     weight_ih_l0: Parameter  # and so on, for each layer and direction: see `_names`
     weight_hh_l0: Parameter
 
@@ -174,11 +176,8 @@ class Recurrent(Module):
 
     def extra_repr(self) -> str:
         """The sizes, and what is not the default."""
-        text = f"{self.input_size}, {self.hidden_size}"
-        defaults = {"proj_size": 0, "num_layers": 1, "nonlinearity": "tanh", "bias": True, "batch_first": False,
-                    "dropout": 0.0, "bidirectional": False, "variational_dropout": 0.0}
-        return text + "".join(f", {option}={value!r}" for option, default in defaults.items()
-                              if (value := getattr(self, option, default)) != default)
+        return changed(self, self.input_size, self.hidden_size, proj_size=0, num_layers=1, nonlinearity="tanh",
+                       bias=True, batch_first=False, dropout=0.0, bidirectional=False, variational_dropout=0.0)
 
 
 class RNN(Recurrent):

@@ -6,6 +6,7 @@ from chainrule import functional as F
 from chainrule.layers.linear import empty
 from chainrule.layers.module import Module, Parameter
 from chainrule.layers.recurrent import as_states, check_input, check_sizes, draw_uniform
+from chainrule.layers.showing import changed
 from chainrule.names import ops
 from chainrule.tensor import Tensor
 
@@ -17,6 +18,7 @@ class Cell(Module):
 
     gates = 1
     states: tuple[str, ...] = ("h0",)
+    nonlinearity = "tanh"
     weight_ih: Parameter
     weight_hh: Parameter
     bias_ih: Parameter | None
@@ -54,8 +56,7 @@ class Cell(Module):
 
     def extra_repr(self) -> str:
         """The sizes, and what is not the default."""
-        text = f"{self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False")
-        return text + (", nonlinearity='relu'" if getattr(self, "nonlinearity", "tanh") == "relu" else "")
+        return changed(self, self.input_size, self.hidden_size, bias=True, nonlinearity="tanh")
 
 
 class RNNCell(Cell):

@@ -29,6 +29,29 @@ def packed(kind: str) -> Any:
     return make
 
 
+def additive(torch: Any, query_size: int, key_size: int, hidden_size: int) -> Any:
+    """Additive attention, written with torch."""
+
+    class Additive(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.query = torch.nn.Linear(query_size, hidden_size)
+            self.key = torch.nn.Linear(key_size, hidden_size, bias=False)
+            self.score = torch.nn.Linear(hidden_size, 1, bias=False)
+
+        def forward(self, query: Any, keys: Any, lengths: Any = None) -> Any:
+            contexts, all_weights = [], []
+            for n, (q, k) in enumerate(zip(query, keys, strict=True)):
+                valid = k if lengths is None else k[: lengths[n]]
+                scores = self.score(torch.tanh(self.query(q)[..., None, :] + self.key(valid)))[..., 0]
+                weights = torch.softmax(scores, -1)
+                contexts.append(weights @ valid)
+                all_weights.append(torch.nn.functional.pad(weights, (0, len(k) - len(valid))))
+            return torch.stack(contexts), torch.stack(all_weights)
+
+    return Additive()
+
+
 def rows(kind: str) -> list[LayerSample]:
     """The same rows for RNN, LSTM and GRU."""
     double = kind == "LSTM"
@@ -71,4 +94,7 @@ LAYERS = [
           call={"lengths": LENGTHS}, label="projected-all"),
     layer("LSTM", INPUT, 3, 2, proj_size=2, variational_dropout=0.4, torch=None, inputs=[normal(STEPS, BATCH, INPUT)],
           label="projected-variational-dropout"),
+    layer("AdditiveAttention", 2, 3, 4, inputs=[normal(BATCH, 2), normal(BATCH, STEPS, 3)], torch=additive),
+    layer("AdditiveAttention", 2, 3, 4, inputs=[normal(BATCH, 5, 2), normal(BATCH, STEPS, 3)], torch=additive,
+          call={"lengths": LENGTHS}, label="queries-lengths"),
 ]
