@@ -3,5 +3,6 @@
 from chainrule.layers.models.dcgan import *
 from chainrule.layers.models.lenet import *
 from chainrule.layers.models.resnet import *
+from chainrule.layers.models.seq2seq import *
 from chainrule.layers.models.vgg import *
 from chainrule.layers.models.wavenet import *
