@@ -12,6 +12,8 @@ from chainrule.layers.losses import *
 from chainrule.layers.module import *
 from chainrule.layers.normalization import *
 from chainrule.layers.pooling import *
+from chainrule.layers.positions import *
 from chainrule.layers.stateless import *
+from chainrule.layers.transformer import *
 
 init = initializers

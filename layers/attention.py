@@ -12,6 +12,7 @@ from chainrule.errors import DtypeError, ShapeError, describe
 from chainrule.layers import initializers as init
 from chainrule.layers.linear import Linear, empty
 from chainrule.layers.module import Module, Parameter
+from chainrule.layers.showing import changed
 from chainrule.names import ops
 from chainrule.tensor import Tensor
 
@@ -160,7 +161,8 @@ class MultiheadAttention(Module):
             raise ValueError(f"MultiheadAttention: dropout={dropout} is a probability, from 0 to 1")
         self.embed_dim, self.num_heads, self.dropout, self.batch_first = embed_dim, num_heads, dropout, batch_first
         self.kdim, self.vdim = embed_dim if kdim is None else kdim, embed_dim if vdim is None else vdim
-        self.head_dim, self.add_zero_attn = embed_dim // num_heads, add_zero_attn
+        self.head_dim = embed_dim // num_heads
+        self.add_bias_kv, self.add_zero_attn = add_bias_kv, add_zero_attn
 
         def make(*shape: int) -> Parameter:
             return empty(*shape, device=device, dtype=dtype)
@@ -287,7 +289,7 @@ class MultiheadAttention(Module):
         (never where it must be `explicit`). The first query stands at the position `offset`."""
         batch, heads, length, _ = query.shape
         keys = key.shape[-2]
-        masks = []
+        masks: list[Tensor] = []
         if attn_mask is not None:
             attn_mask = check_mask("attn_mask", attn_mask, (length, keys), (batch * heads, length, keys))
             causal_mask = hides_what_comes_later(attn_mask)
@@ -316,7 +318,8 @@ class MultiheadAttention(Module):
         """Keys, values and mask with the learned pair and the pair of zeros at their end."""
         def append(heads: Tensor, extra: Tensor) -> Tensor:  # extra broadcasts to (N, H, 1, D)
             batch, count, _, size = heads.shape
-            return ops.cat((heads, extra.expand(batch, count, 1, size)), dim=-2)
+            longer: Tensor = ops.cat((heads, extra.expand(batch, count, 1, size)), dim=-2)
+            return longer
 
         extras = 0
         if self.bias_k is not None and self.bias_v is not None:
@@ -334,9 +337,5 @@ class MultiheadAttention(Module):
 
     def extra_repr(self) -> str:
         """embed_dim, num_heads, and the options that are not the default."""
-        options = {"dropout": (self.dropout, 0.0), "bias": (self.in_proj_bias is not None, True),
-                   "add_bias_kv": (self.bias_k is not None, False), "add_zero_attn": (self.add_zero_attn, False),
-                   "kdim": (self.kdim, self.embed_dim), "vdim": (self.vdim, self.embed_dim),
-                   "batch_first": (self.batch_first, False)}
-        return f"{self.embed_dim}, {self.num_heads}" + "".join(
-            f", {name}={value}" for name, (value, default) in options.items() if value != default)
+        return changed(self, self.embed_dim, self.num_heads, dropout=0.0, add_bias_kv=False, add_zero_attn=False,
+                       kdim=self.embed_dim, vdim=self.embed_dim, batch_first=False)
