@@ -27,8 +27,8 @@ class KeyValueCache:
     queries look at all. Start with an empty cache; each call continues the sequence of the calls before it.
 
     With `grows=False` the first call fills the cache and later ones use what is there: for the attention of a decoder
-    to the output of its encoder, which stays the same. `keys` and `values` are None or (N, heads, S, features);
-    `len(cache)` is S.
+    to the output of its encoder, which stays the same. `held` is None or the pair (keys, values), (N, heads, S,
+    features) each; `len(cache)` is S.
 
     >>> import chainrule as cr
     >>> cache = KeyValueCache()
@@ -40,29 +40,28 @@ class KeyValueCache:
 
     def __init__(self, grows: bool = True) -> None:
         self.grows = grows
-        self.keys: Tensor | None = None
-        self.values: Tensor | None = None
+        self.held: tuple[Tensor, Tensor] | None = None
 
     def __len__(self) -> int:
-        return 0 if self.keys is None else self.keys.shape[-2]
+        return 0 if self.held is None else self.held[0].shape[-2]
 
     def extend(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Append those of new positions, (N, heads, L, features) each; returns all so far. Raises ShapeError where the
         batch or the heads are others than before."""
-        if self.keys is not None and self.values is not None:
-            if keys.shape[:2] != self.keys.shape[:2]:
-                raise ShapeError(f"KeyValueCache: it holds keys {describe(self.keys)}, those to append are "
+        if self.held is not None:
+            if keys.shape[:2] != self.held[0].shape[:2]:
+                raise ShapeError(f"KeyValueCache: it holds keys {describe(self.held[0])}, those to append are "
                                  f"{describe(keys)}; (N, heads) must agree. A new batch needs a new cache")
             # copying what is there costs about as much as the attention that reads it
-            keys, values = ops.cat((self.keys, keys), dim=-2), ops.cat((self.values, values), dim=-2)
-        self.keys, self.values = keys, values
-        return keys, values
+            keys, values = ops.cat((self.held[0], keys), dim=-2), ops.cat((self.held[1], values), dim=-2)
+        self.held = keys, values
+        return self.held
 
     def select(self, rows: Any) -> None:
         """Keep these rows of the batch, in this order and as often as they occur: beam search goes on from its best
         hypotheses. `rows`: integers (M,); N becomes M."""
-        if self.keys is not None and self.values is not None:
-            self.keys, self.values = self.keys[rows], self.values[rows]
+        if self.held is not None:
+            self.held = self.held[0][rows], self.held[1][rows]
 
 
 def hidden_by_order(length: int, keys: int, offset: int = 0) -> Any:
@@ -212,15 +211,13 @@ class MultiheadAttention(Module):
         """
         single = query.ndim == 2
         self._check(query, key, value)
-        batch_axis = 0 if self.batch_first or single else 1
-        query_, key_, value_ = self._project(query, key, value, batch_axis, single, cache)
-        offset = 0
-        if cache is not None:
-            offset = len(cache) if cache.grows else 0
-            if cache.grows or cache.keys is None or cache.values is None:
-                key_, value_ = cache.extend(key_, value_)
-            else:
-                key_, value_ = cache.keys, cache.values
+        fixed = None if cache is None or cache.grows else cache.held  # keys and values that are there already
+        offset = len(cache) if cache is not None and cache.grows else 0
+        query_, *new = self._project(query, key, value, fixed is not None)
+        if fixed is not None:
+            key_, value_ = fixed
+        else:
+            key_, value_ = new if cache is None else cache.extend(*new)
         seen, causal = self._masks(query_, key_, key_padding_mask, attn_mask, is_causal, offset, single, need_weights)
         key_, value_, seen = self._with_extra_keys(key_, value_, seen)
 
@@ -261,27 +258,23 @@ class MultiheadAttention(Module):
         if key.shape[:-1] != value.shape[:-1]:
             raise ShapeError(f"MultiheadAttention: {shapes}: each key has one value, so all but their last axes agree")
 
-    def _project(self, query: Tensor, key: Tensor, value: Tensor, batch_axis: int, single: bool,
-                 cache: KeyValueCache | None) -> tuple[Tensor, Tensor, Tensor]:
+    def _project(self, query: Tensor, key: Tensor, value: Tensor, only_query: bool) -> list[Tensor]:
         """The inputs' projections, split into heads: (N, num_heads, length, head_dim) each."""
         width, bias, weight = self.embed_dim, self.in_proj_bias, self.in_proj_weight
-        parts: list[Tensor]
         if weight is not None and query is key is value:  # self-attention: one product instead of three
-            parts = list(F.linear(query, weight, bias).split(width, dim=-1))
+            projected = F.linear(query, weight, bias).split(width, dim=-1)
         else:
             weights: Any = (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight) if weight is None \
                 else weight.split(width, dim=0)
             biases: Any = (None,) * 3 if bias is None else bias.split(width)
-            fixed = cache is not None and not cache.grows and cache.keys is not None  # keys and values are there
-            inputs = [query] if fixed else [query, key, value]
-            parts = [F.linear(x, w, b) for x, w, b in zip(inputs, weights, biases, strict=False)]
+            inputs = [query] if only_query else [query, key, value]
+            projected = tuple(F.linear(x, w, b) for x, w, b in zip(inputs, weights, biases, strict=False))
 
         def split(x: Tensor) -> Tensor:
-            x = x.unsqueeze(0) if single else x if batch_axis == 0 else x.transpose(0, 1)  # (N, length, E)
+            x = x.unsqueeze(0) if x.ndim == 2 else x if self.batch_first else x.transpose(0, 1)  # (N, length, E)
             return x.reshape(*x.shape[:2], self.num_heads, self.head_dim).transpose(1, 2)
 
-        heads = [split(x) for x in parts]
-        return heads[0], heads[-2], heads[-1]
+        return [split(x) for x in projected]
 
     def _masks(self, query: Tensor, key: Tensor, key_padding_mask: Any, attn_mask: Any, is_causal: bool,
                offset: int, single: bool, explicit: bool) -> tuple[Tensor | None, bool]:
