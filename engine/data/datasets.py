@@ -1,16 +1,17 @@
-"""Data: sets of examples, and the loader that serves them in batches."""
+"""Sets of examples, reached by index."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from chainrule.errors import DtypeError, ShapeError
+from chainrule.data.collation import gather
+from chainrule.errors import ShapeError
 from chainrule.names import ops
 from chainrule.random import Generator
 from chainrule.tensor import Tensor
 
-__all__ = ["DataLoader", "Dataset", "Subset", "TensorDataset", "collate", "random_split"]
+__all__ = ["Dataset", "Subset", "TensorDataset", "random_split"]
 
 
 class Dataset:
@@ -110,81 +111,3 @@ def random_split(dataset: Any, lengths: Sequence[float], generator: Any = None) 
     order = shuffled(total, as_generator(generator))
     ends = np.cumsum(sizes)
     return [Subset(dataset, order[end - size: end]) for end, size in zip(ends, sizes, strict=True)]
-
-
-def collate(examples: Sequence[Any]) -> Any:
-    """Put a list of examples into one batch: tensors, arrays and numbers are stacked along a new first axis, tuples and
-    dicts batched entry by entry, strings listed.
-
-    Raises ShapeError for arrays of different shapes, DtypeError for what it does not know.
-
-    >>> collate([(1.0, {"label": 3}), (2.0, {"label": 4})])
-    (tensor([1., 2.]), {'label': tensor([3, 4])})
-    """
-    first = examples[0]
-    if isinstance(first, Tensor):
-        return Tensor(stack([e._data for e in examples]))
-    if isinstance(first, np.ndarray | np.generic):
-        return Tensor(stack(examples))
-    if isinstance(first, int | float):
-        return ops.as_tensor(list(examples))
-    if isinstance(first, str | bytes):
-        return list(examples)
-    if isinstance(first, Mapping):
-        return {key: collate([e[key] for e in examples]) for key in first}
-    if isinstance(first, list | tuple):
-        if any(len(e) != len(first) for e in examples):
-            raise ShapeError(f"collate: the examples have {sorted({len(e) for e in examples})} entries; pad them, or "
-                             "pass collate_fn")
-        parts = (collate(column) for column in zip(*examples, strict=True))
-        return type(first)(*parts) if hasattr(first, "_fields") else type(first)(parts)
-    raise DtypeError(f"collate: examples of type {type(first).__name__} do not make a batch; return tensors, arrays, "
-                     "numbers, tuples or dicts, or pass collate_fn")
-
-
-def stack(arrays: Sequence[Any]) -> Any:
-    """Arrays stacked along a new first axis; ShapeError where their shapes differ."""
-    shapes = {tuple(a.shape) for a in arrays}
-    if len(shapes) > 1:
-        raise ShapeError(f"collate: the examples of a batch have the shapes {', '.join(map(str, sorted(shapes)))}; "
-                         "pad them to one, or pass collate_fn")
-    return np.stack(arrays)
-
-
-def gather(dataset: Any, indices: Any, collate_fn: Callable[[list[Any]], Any] | None = None) -> Any:
-    """The batch of a dataset's examples at these indices: by its own `batch` method if it has one, else one by one."""
-    if collate_fn is None and hasattr(dataset, "batch"):
-        return dataset.batch(indices)
-    return (collate_fn or collate)([dataset[int(i)] for i in indices])
-
-
-class DataLoader:
-    """Batches of a dataset's examples: loop over it once per epoch.
-
-    `shuffle`: in another random order each epoch, drawn from `generator` (a Generator or a seed: the same seed gives
-    the same orders), or else from the stream that `manual_seed` sets. `drop_last` leaves out a last batch that is
-    smaller. `collate_fn` makes a batch of a list of examples, instead of `collate`. Raises ValueError for a batch size
-    below 1.
-
-    >>> loader = DataLoader(range(5), batch_size=2)
-    >>> len(loader), list(loader)
-    (3, [tensor([0, 1]), tensor([2, 3]), tensor([4])])
-    """
-
-    def __init__(self, dataset: Any, batch_size: int = 1, shuffle: bool = False, *, drop_last: bool = False,
-                 collate_fn: Callable[[list[Any]], Any] | None = None, generator: Any = None) -> None:
-        if batch_size.__index__() < 1:
-            raise ValueError(f"DataLoader: batch_size={batch_size} must be at least 1")
-        self.dataset, self.batch_size, self.shuffle, self.drop_last = dataset, batch_size, shuffle, drop_last
-        self.collate_fn, self.generator = collate_fn, as_generator(generator)
-
-    def __len__(self) -> int:
-        """The number of batches in an epoch."""
-        count = len(self.dataset)
-        return count // self.batch_size if self.drop_last else -(-count // self.batch_size)
-
-    def __iter__(self) -> Iterator[Any]:
-        count = len(self.dataset)
-        order = shuffled(count, self.generator) if self.shuffle else np.arange(count)
-        for start in range(0, len(self) * self.batch_size, self.batch_size):
-            yield gather(self.dataset, order[start: start + self.batch_size], self.collate_fn)
