@@ -1,6 +1,6 @@
 """Layers: modules with parameters, built from the ops; named and shaped as torch.nn's, one family per file."""
 
-from chainrule.layers import initializers
+from chainrule.layers import initializers, models
 from chainrule.layers.activations import *
 from chainrule.layers.attention import *
 from chainrule.layers.containers import *

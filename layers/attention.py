@@ -64,6 +64,18 @@ class KeyValueCache:
             self.held = self.held[0][rows], self.held[1][rows]
 
 
+def split_heads(x: Tensor, heads: int) -> Tensor:
+    """(N, L, heads · D) -> (N, heads, L, D)."""
+    batch, length, width = x.shape
+    return x.reshape(batch, length, heads, width // heads).transpose(1, 2)
+
+
+def join_heads(x: Tensor) -> Tensor:
+    """(N, heads, L, D) -> (N, L, heads · D)."""
+    batch, heads, length, size = x.shape
+    return x.transpose(1, 2).reshape(batch, length, heads * size)
+
+
 def hidden_by_order(length: int, keys: int, offset: int = 0) -> Any:
     """A bool array (length, keys), True where causality hides the key: query l sees the keys 0 to offset + l."""
     return ~np.tri(length, keys, offset, dtype=np.bool_)
@@ -234,8 +246,7 @@ class MultiheadAttention(Module):
                 weights = weights.squeeze(0)
         else:
             heads = F.scaled_dot_product_attention(query_, key_, value_, seen, dropout, is_causal=causal)
-        batch, _, length, _ = heads.shape
-        output = self.out_proj(heads.transpose(1, 2).reshape(batch, length, self.embed_dim))
+        output = self.out_proj(join_heads(heads))  # (N, L, E)
         if single:
             return output.squeeze(0), weights
         return output if self.batch_first else output.transpose(0, 1), weights
@@ -272,7 +283,7 @@ class MultiheadAttention(Module):
 
         def split(x: Tensor) -> Tensor:
             x = x.unsqueeze(0) if x.ndim == 2 else x if self.batch_first else x.transpose(0, 1)  # (N, length, E)
-            return x.reshape(*x.shape[:2], self.num_heads, self.head_dim).transpose(1, 2)
+            return split_heads(x, self.num_heads)
 
         return [split(x) for x in projected]
 
