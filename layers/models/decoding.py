@@ -77,6 +77,12 @@ def check_start(name: str, tokens: Any) -> Tensor:
     return found
 
 
+def append(tokens: Tensor, new: Any) -> Tensor:
+    """tokens (N, T) and an array of new ones (N,) -> (N, T + 1)."""
+    longer: Tensor = ops.cat((tokens, Tensor(new[:, None].astype(tokens.dtype))), dim=1)
+    return longer
+
+
 def extend(name: str, logits: Logits, tokens: Any, max_new_tokens: int, choose: Callable[[Tensor], Tensor],
            end: int | None) -> Tensor:
     """tokens (N, T) with what `choose` picks from the logits (N, V), token by token. Behind `end` comes `end`."""
@@ -88,7 +94,7 @@ def extend(name: str, logits: Logits, tokens: Any, max_new_tokens: int, choose: 
             if end is not None:
                 chosen = np.where(ended, end, chosen)
                 ended |= chosen == end
-            tokens = ops.cat((tokens, Tensor(chosen[:, None].astype(tokens.dtype))), dim=1)
+            tokens = append(tokens, chosen)
             if ended.all():
                 break
     return tokens
@@ -206,7 +212,7 @@ def beam_search(logits: Logits, tokens: Any, max_new_tokens: int, beams: int, en
             rows = (np.arange(count)[:, None] * beams + beam).reshape(-1)
             if isinstance(logits, Incremental):
                 logits.select(rows)
-            tokens = ops.cat((tokens[rows], Tensor(token.reshape(-1, 1).astype(start.dtype))), dim=1)
+            tokens = append(tokens[rows], token.reshape(-1))
             if end is not None:
                 ended = ended | (token == end)
                 if ended.all():
