@@ -16,10 +16,12 @@ from chainrule.layers.module import *
 from chainrule.layers.normalization import *
 from chainrule.layers.padding import *
 from chainrule.layers.pooling import *
+from chainrule.layers.positions import *
 from chainrule.layers.recurrent import *
 from chainrule.layers.recurrent_cells import *
 from chainrule.layers.similarity import *
 from chainrule.layers.stateless import *
+from chainrule.layers.transformer import *
 from chainrule.layers.vision import *
 
 init = initializers
