@@ -4,3 +4,4 @@ from chainrule.data.collation import *
 from chainrule.data.datasets import *
 from chainrule.data.digits import *
 from chainrule.data.loader import *
+from chainrule.data.samplers import *
