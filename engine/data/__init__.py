@@ -1,0 +1,7 @@
+"""Data: sets of examples, and the loader that serves them in batches."""
+
+from chainrule.data.collation import *
+from chainrule.data.datasets import *
+from chainrule.data.digits import *
+from chainrule.data.loader import *
+from chainrule.data.samplers import *
