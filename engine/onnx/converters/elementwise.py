@@ -35,11 +35,6 @@ def unchanged(g: Any, use: Any, x: str) -> str:
     return x
 
 
-@converter("detach")
-def detach(g: Any, use: Any, x: str) -> str:
-    return x
-
-
 def floored(g: Any, x: str) -> Any:
     """Rounded toward zero."""
     return g.op("Mul", g.op("Sign", x), g.op("Floor", g.op("Abs", x)))

@@ -1,0 +1,36 @@
+"""Every layer in an ONNX file computes under onnxruntime what it computes here, for the rows of the table of layers."""
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from tests.layer_samples import LAYERS
+from tests.layer_samples.table import LayerSample, build, fill, flat, replace
+from tests.onnx_runs import run
+
+ROWS = [row for _, row in LAYERS]
+
+
+def tensors(value: object) -> object:
+    return replace(value, lambda a: cr.tensor(a.astype(np.float32) if a.dtype.kind == "f" else a))
+
+
+@pytest.mark.parametrize("sample", [row for row in ROWS if row.onnx], ids=str)
+def test_layer(sample: LayerSample) -> None:
+    layer = fill(build(sample, np.float32))
+    given = tensors(sample.inputs)
+    run(layer, given, given, keywords=tensors(sample.call), dynamic_axes={}, tolerance=sample.tolerance)
+
+
+def batched(sample: LayerSample) -> bool:
+    """Whether all inputs have one size along their first axis."""
+    sizes = {a.shape[:1] for a in flat([sample.inputs, sample.call])}
+    return len(sizes) == 1 and sizes != {()}
+
+
+@pytest.mark.parametrize("sample", [row for row in ROWS if row.onnx and batched(row)], ids=str)
+def test_layer_with_another_batch(sample: LayerSample) -> None:
+    layer = fill(build(sample, np.float32))
+    more = replace(sample.inputs, lambda a: np.concatenate([a[::-1], a[:1], a]))
+    keywords = replace(sample.call, lambda a: np.concatenate([a[::-1], a[:1], a]))
+    run(layer, tensors(sample.inputs), tensors(more), keywords=tensors(sample.call), other_keywords=tensors(keywords), tolerance=sample.tolerance)
