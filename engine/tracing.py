@@ -121,6 +121,10 @@ class Trace:
             value = out
         return self._note(tensor, value)
 
+    def open(self, tensor: Tensor) -> bool:
+        """Whether a tensor is an input or was computed by traced ops, so that nothing may follow from its present elements."""
+        return self.value(tensor).array is None
+
     def _entry(self, value: Any) -> Any:
         return self.value(value) if isinstance(value, Tensor) else value
 
@@ -192,13 +196,12 @@ class Trace:
 
     def indexed(self, tensor: Tensor, array: Any) -> None:
         """`array` is a copy of a tensor's elements, made to index with."""
-        value = self.value(tensor)
-        if value.array is None:
-            self._indices[id(array)] = array, value
+        if self.open(tensor):
+            self._indices[id(array)] = array, self.value(tensor)
 
     def asked(self, tensor: Tensor) -> None:
         """A tensor's element becomes a Python number, which a trace cannot follow."""
-        if self.value(tensor).array is None:
+        if self.open(tensor):
             warnings.warn("tracing: a number is taken out of a tensor (item(), int(), float(), bool(), if, while); the trace holds "
                           "what follows from its present value alone", UserWarning, stacklevel=4)
 

@@ -28,9 +28,10 @@ def run(model: Any, example: tuple[Any, ...], *others: tuple[Any, ...], keywords
     ready = session(written)
     keywords = other_keywords or keywords
     for given in others:
-        tensors = [*leaves(given), *leaves(keywords)]
-        names = [value.name for value in written.graph.input]
-        feed = {name: np.ascontiguousarray(t.data) if t.ndim else t.data for name, t in zip(names, tensors, strict=True)}
+        named = {name: t for name, t in keywords.items() if isinstance(t, cr.Tensor)}
+        names = [value.name for value in written.graph.input if value.name not in named]
+        named |= dict(zip(names, leaves(given), strict=True))
+        feed = {name: np.ascontiguousarray(t.data) if t.ndim else t.data for name, t in named.items()}
         found = ready.run(None, feed)
         if isinstance(model, cr.layers.Module):
             model.eval()

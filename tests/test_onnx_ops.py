@@ -24,7 +24,7 @@ REFUSED = {
     "ONNX has no such function": ["erfinv", "cummax", "cummin"],
     "the size or the kind of the result depends on the values": ["nonzero", "unique", "repeat_interleave-counts", "one_hot-open"],
     "the result is no tensor": ["allclose", "equal"],
-    "which ops are called depends on the values": ["logdet", "functional.max_unpool1d", "functional.max_unpool2d", "functional.max_unpool3d"],
+    "which ops are called depends on the values": ["logdet"],
     "it is computed on raw arrays": ["functional.embedding_bag-max", "functional.embedding_bag-offsets max",
                                      "functional.embedding_bag-padding max"],
     "an index whose elements it might name twice, or of True": ["getitem-all", "getitem-mask and array", "getitem_adjoint"],

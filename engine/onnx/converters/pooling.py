@@ -11,10 +11,21 @@ from chainrule.onnx.graph import Unsupported
 from chainrule.onnx.table import converter
 
 
+def windows(use: Any, dilation: Any) -> dict[str, Any]:
+    """Kernel, strides and padding. With ceil_mode the last window may reach beyond the end: instead of ONNX's ceil_mode, of which
+    programs have had different ideas, the end is padded by just as much."""
+    kernel, stride, padding = use["kernel"], use["stride"], use["padding"]
+    ends = padding
+    if use["ceil_mode"]:
+        sizes, outs = use.fixed(use.shapes[0][2:] + use.shape[2:], "an axis pooled with ceil_mode"), use.shape[2:]
+        ends = tuple(max((o - 1) * s + d * (k - 1) + 1 - n - p, p if o == (n + 2 * p - d * (k - 1) - 1) // s + 1 else 0)
+                     for o, s, d, k, n, p in zip(outs, stride, dilation, kernel, sizes, padding, strict=False))
+    return {"kernel_shape": kernel, "strides": stride, "pads": (*padding, *ends)}
+
+
 @converter("max_pool_indices")
 def max_pool_indices(g: Any, use: Any, x: str) -> Any:
-    values, places = g.op("MaxPool", x, kernel_shape=use["kernel"], strides=use["stride"], pads=use["padding"] * 2,
-                          dilations=use["dilation"], ceil_mode=int(use["ceil_mode"]), outputs=2)
+    values, places = g.op("MaxPool", x, dilations=use["dilation"], outputs=2, **windows(use, use["dilation"]))
     # ONNX counts through the whole tensor, here positions count within each plane
     size: Any = 1
     for n in use.shapes[0][2:]:
@@ -66,18 +77,16 @@ def _volume(sizes: Any) -> Any:
 
 @converter("average_pool")
 def average_pool(g: Any, use: Any, x: str) -> Any:
-    kernel, divisor, padding = use["kernel"], use["divisor"], use["padding"]
+    divisor, padding = use["divisor"], use["padding"]
     counts = divisor is not None or use["count_include_pad"]
+    found = windows(use, (1,) * len(padding))
     if divisor is not None and use["ceil_mode"]:
         raise Unsupported("ceil_mode together with divisor_override")
-    if counts and use["ceil_mode"] and any(padding):  # the padding counts, what lies beyond it does not: so pad first
-        padded = g.op("Pad", x, g.ints(0, 0, *padding, 0, 0, *padding))
-        out = g.op("AveragePool", padded, kernel_shape=kernel, strides=use["stride"], ceil_mode=1, count_include_pad=0)
-        axes = range(2, use.rank())  # a window that would begin in the padding at the end is left out
-        return g.op("Slice", out, g.ints(*[0 for _ in axes]), g.ints(*use.shape[2:]), g.ints(*axes))
-    out = g.op("AveragePool", x, kernel_shape=kernel, strides=use["stride"], pads=padding * 2, ceil_mode=int(use["ceil_mode"]),
-               count_include_pad=int(counts and any(padding)))
-    return out if divisor is None else g.op("Mul", out, g.constant(prod(kernel) / divisor, use.dtype))
+    if counts and any(padding):  # the padding counts, what ceil_mode adds does not: so pad first
+        x = g.op("Pad", x, g.ints(0, 0, *padding, 0, 0, *padding))
+        found["pads"] = (0,) * len(padding) + tuple(max(e - p, 0) for e, p in zip(found["pads"][len(padding):], padding, strict=True))
+    out = g.op("AveragePool", x, count_include_pad=0, **found)
+    return out if divisor is None else g.op("Mul", out, g.constant(prod(use["kernel"]) / divisor, use.dtype))
 
 
 @converter("unfold")
