@@ -13,7 +13,6 @@ import sys
 import warnings
 from typing import Any
 
-
 from chainrule.graph import Op
 from chainrule.names import ops
 from chainrule.state import Flag
@@ -190,7 +189,8 @@ class Trace:
             steps = steps if by is None else ((by.name, static), *steps)
         before, entry = self.value(base), self._entry(value)
         after = Value(base._data)
-        self.calls.append(Call(op, [before, entry], [None, None], {"path": self._unindexed(tuple(steps))}, [after], None, _layers()))
+        static = {"path": self._unindexed(tuple(steps))}
+        self.calls.append(Call(op, [before, entry], [None, None], static, [after], None, _layers()))
         self._writes[id(base._version)] = self._writes.get(id(base._version), 0) + 1
         self._note(base, after)
 
@@ -202,8 +202,8 @@ class Trace:
     def asked(self, tensor: Tensor) -> None:
         """A tensor's element becomes a Python number, which a trace cannot follow."""
         if self.open(tensor):
-            warnings.warn("tracing: a number is taken out of a tensor (item(), int(), float(), bool(), if, while); the trace holds "
-                          "what follows from its present value alone", UserWarning, stacklevel=4)
+            warnings.warn("tracing: a number is taken out of a tensor (item(), int(), float(), bool(), if, while); the trace "
+                          "holds what follows from its present value alone", UserWarning, stacklevel=4)
 
 
 def _place(tensor: Tensor) -> tuple[Any, ...]:

@@ -20,23 +20,19 @@ def session(written: Any) -> Any:
     return onnxruntime.InferenceSession(written.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-def run(model: Any, example: tuple[Any, ...], *others: tuple[Any, ...], keywords: Any = None, tolerance: float = 1.0,
-        dynamic_axes: Any = None, other_keywords: Any = None) -> Any:
-    """Export by the example, and compare on the others."""
-    keywords = keywords or {}
-    written = cr.onnx.export(model, example, keywords=keywords, dynamic_axes=dynamic_axes)
+def run(model: Any, example: tuple[Any, Any], calls: Any, tolerance: float = 1.0, dynamic_axes: Any = None) -> Any:
+    """Export by the example, a pair of arguments and keywords, and compare on other calls."""
+    written = cr.onnx.export(model, example[0], keywords=example[1], dynamic_axes=dynamic_axes)
     ready = session(written)
-    keywords = other_keywords or keywords
-    for given in others:
+    if isinstance(model, cr.layers.Module):
+        model.eval()
+    for arguments, keywords in calls:
         named = {name: t for name, t in keywords.items() if isinstance(t, cr.Tensor)}
         names = [value.name for value in written.graph.input if value.name not in named]
-        named |= dict(zip(names, leaves(given), strict=True))
-        feed = {name: np.ascontiguousarray(t.data) if t.ndim else t.data for name, t in named.items()}
-        found = ready.run(None, feed)
-        if isinstance(model, cr.layers.Module):
-            model.eval()
+        named |= dict(zip(names, leaves(arguments), strict=True))
+        found = ready.run(None, {name: np.array(t.data, order="C") for name, t in named.items()})
         with cr.no_grad():
-            expected = [t.data for t in leaves(model(*given, **keywords))]
+            expected = [t.data for t in leaves(model(*arguments, **keywords))]
         assert len(found) == len(expected)
         for a, b in zip(found, expected, strict=True):
             assert a.dtype == b.dtype and a.shape == b.shape, (a.dtype, a.shape, b.dtype, b.shape)

@@ -110,7 +110,8 @@ class Inputs:
             for axis, by in given.items():
                 n = self.tensors[name].shape[axis]
                 if not n:
-                    raise ExportError(f"onnx.export: {name} has no elements along its dynamic axis {axis}; give an example with some")
+                    raise ExportError(f"onnx.export: {name} has no elements along its dynamic axis {axis}; give an example "
+                                      "with some")
                 if axis == 0 or n < 4:
                     sizes.setdefault(by, (2, 3, 5) if axis == 0 else (n + 1, n + 2, n + 4))
                 else:  # shorter, not longer: positions may end where the example does
@@ -293,7 +294,10 @@ class Exporter:
         if any(v.array is None for v in values):
             raise Mismatch("a constant in one trace, a computed tensor in another")
         own = self.state.get(id(values[0].array))
-        name = self.graph.constant(merge([v.array for v in values])) if own is None else self.graph.initializer(own, values[0].array)
+        if own is None:
+            name = self.graph.constant(merge([v.array for v in values]))
+        else:
+            name = self.graph.initializer(own, values[0].array)
         self.names[values[0]] = name, values
         return name
 
@@ -320,8 +324,8 @@ class Exporter:
         """The traces are not of the same ops."""
         raise ExportError(
             f"onnx.export: {self.place(call)}: the ops that are called depend on the batch, or on what is in it (here "
-            f"{call.op.name}); a file has one fixed sequence of ops. Take an `if` or a loop over a dynamic axis out of the model, or "
-            "pass dynamic_axes={} to export for the example's sizes alone")
+            f"{call.op.name}); a file has one fixed sequence of ops. Take an `if` or a loop over a dynamic axis out of the "
+            "model, or pass dynamic_axes={} to export for the example's sizes alone")
 
     def convert(self, calls: list[Call]) -> None:
         """Convert a call, which the traces have in common."""
@@ -344,7 +348,7 @@ class Exporter:
         if all(c.inside is not None for c in calls):
             self.walk([c.inside or [] for c in calls])
             return
-        shown = ", ".join("None" if v is None else f"{v.dtype}{v.shape}" if isinstance(v, Value) else repr(v) for v in first.inputs)
+        shown = ", ".join(f"{v.dtype}{v.shape}" if isinstance(v, Value) else repr(v) for v in first.inputs)
         why = f"has no ONNX counterpart: {reason}" if reason is not None else "has no ONNX counterpart"
         if isinstance(reason, Mismatch):
             why = f"depends on what is in the inputs, or on their sizes in a way that cannot be written ({reason})"

@@ -86,7 +86,8 @@ class Graph:
         if not any(isinstance(v, Size) for v in values):
             return self.constant(np.array(values, np.int64))
         if values not in self._sizes:
-            parts, fixed = [], []
+            parts: list[str] = []
+            fixed: list[int] = []
             for v in values:
                 if isinstance(v, Size):
                     if fixed:
@@ -149,16 +150,20 @@ class Graph:
                 for upper, of in ((0, np.tril), (1, np.triu)):
                     for k in (-1, 0, 1):
                         if all((a == of(np.ones(a.shape, bool), k)).all() for a in arrays):
-                            ones = self.full(shape, 1, np.dtype(np.int64))
-                            found = self.cast(self.op("Trilu", ones, self.constant(np.int64(k)), upper=upper), np.int64, np.bool_)
+                            found = self.triangle(shape, k, upper)
         if found is None:
             what = f"{arrays[0].dtype}{arrays[0].shape}"
             raise Unsupported(
-                f"a constant ({what}) differs between two runs: it was computed from the inputs by what a trace cannot see (through "
-                ".data or NumPy, by item(), nonzero, unique, masked_select), drawn at random, or made for the traced size; compute "
-                "it by ops on the input tensors, or fix its axis by dynamic_axes={}")
+                f"a constant ({what}) differs between two runs: it was computed from the inputs by what a trace cannot see "
+                "(through .data or NumPy, by item(), nonzero, unique), drawn at random, or made for the traced size; "
+                "compute it by ops on the input tensors, or fix its axis by dynamic_axes={}")
         self._constants[key] = found
         return found
+
+    def triangle(self, shape: tuple[Any, ...], k: int, upper: int) -> str:
+        """Bools, True on and below (or above) the k-th diagonal."""
+        ones = self.full(shape, 1, np.dtype(np.int64))
+        return self.cast(self.op("Trilu", ones, self.constant(np.int64(k)), upper=upper), np.int64, np.bool_)
 
     def full(self, shape: tuple[Any, ...], value: Any, dtype: Any) -> str:
         """One number in an open shape."""
@@ -167,7 +172,7 @@ class Graph:
     def arange(self, count: Any) -> str:
         """0, 1, … up to an open number, int64."""
         if isinstance(count, Size):
-            return str(self.op("Range", self.constant(np.int64(0)), self.op("Squeeze", self.ints(count)), self.constant(np.int64(1))))
+            return str(self.op("Range", self.constant(np.int64(0)), self.constant(count), self.constant(np.int64(1))))
         return self.constant(np.arange(count, dtype=np.int64))
 
     # ---- what many converters need

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from chainrule.onnx.graph import Graph, Unsupported
+from chainrule.onnx.graph import Unsupported
 from chainrule.onnx.sizes import Size, merge
 from chainrule.tracing import Call, Value
 

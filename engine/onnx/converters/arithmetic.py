@@ -8,14 +8,16 @@ import numpy as np
 from chainrule.onnx.converters.elementwise import floored, same
 from chainrule.onnx.table import converter, converters
 
+
 @converter("add")
 def add(g: Any, use: Any, a: str, b: str) -> Any:
     if use.dtype == np.bool_:
         return g.op("Or", a, b)
-    node, bias = g.made.get(a), g.notes.get(("vector", b))
-    if node is not None and node.op_type in ("Conv", "ConvTranspose") and len(node.input) == 2 and bias and bias[1] == use.rank() - 2:
+    node, (bias, trailing) = g.made.get(a), g.notes.get(("vector", b), (None, 0))
+    if node is not None and node.op_type in ("Conv", "ConvTranspose") and len(node.input) == 2 and trailing == use.rank() - 2:
+        # the node with a bias replaces the one without, which is dropped unless something else needs it
         options = {at.name: g.helper.get_attribute_value(at) for at in node.attribute}
-        return g.op(node.op_type, *node.input, bias[0], **options)
+        return g.op(node.op_type, *node.input, bias, **options)
     return g.op("Add", a, b)
 
 

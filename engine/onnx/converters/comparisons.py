@@ -22,7 +22,8 @@ def logic(kind: str) -> Any:
     return lambda g, use, *inputs: g.op(kind, *[g.cast(x, own, np.bool_) for x, own in zip(inputs, use.dtypes, strict=True)])
 
 
-converters.update({"logical_and": logic("And"), "logical_or": logic("Or"), "logical_xor": logic("Xor"), "logical_not": logic("Not")})
+converters.update({"logical_and": logic("And"), "logical_or": logic("Or"), "logical_xor": logic("Xor"),
+                   "logical_not": logic("Not")})
 
 
 def bits(kind: str, of_bools: str) -> Any:

@@ -84,7 +84,8 @@ def average_pool(g: Any, use: Any, x: str) -> Any:
         raise Unsupported("ceil_mode together with divisor_override")
     if counts and any(padding):  # the padding counts, what ceil_mode adds does not: so pad first
         x = g.op("Pad", x, g.ints(0, 0, *padding, 0, 0, *padding))
-        found["pads"] = (0,) * len(padding) + tuple(max(e - p, 0) for e, p in zip(found["pads"][len(padding):], padding, strict=True))
+        rank = len(padding)
+        found["pads"] = (0,) * rank + tuple(max(e - p, 0) for e, p in zip(found["pads"][rank:], padding, strict=True))
     out = g.op("AveragePool", x, count_include_pad=0, **found)
     return out if divisor is None else g.op("Mul", out, g.constant(prod(use["kernel"]) / divisor, use.dtype))
 

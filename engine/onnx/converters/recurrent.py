@@ -30,7 +30,7 @@ def recurrent(g: Any, use: Any, x: str, states: list[str | None], w_ih: str, w_h
         bias = directed(g.op("Concat", arranged(b_ih) or zeros, arranged(b_hh) or zeros, axis=0))
     if lengths is not None:
         lengths = g.cast(lengths, use.dtypes[len(states) + 5], np.int32)
-    out = g.op({"lstm": "LSTM", "gru": "GRU", "rnn": "RNN"}[use.name], x, directed(arranged(w_ih)), directed(arranged(w_hh)), bias, lengths,
+    out = g.op(use.name.upper(), x, directed(arranged(w_ih)), directed(arranged(w_hh)), bias, lengths,
                *map(directed, states), outputs=1 + len(states), hidden_size=hidden,
                direction="reverse" if use["reverse"] else "forward", **options)
     return g.op("Squeeze", out[0], g.ints(1)), *(g.op("Squeeze", s, g.ints(0)) for s in out[1:])

@@ -35,7 +35,8 @@ def extreme(g: Any, use: Any, x: str) -> Any:
 @converter("any", "all")
 def whether(g: Any, use: Any, x: str) -> Any:
     marks = g.cast(g.cast(x, use.dtypes[0], np.bool_), np.bool_, np.int32)
-    return g.cast(reduce(g, "ReduceMax" if use.name == "any" else "ReduceMin", marks, use["axis"], use["keepdims"]), np.int32, np.bool_)
+    kind = "ReduceMax" if use.name == "any" else "ReduceMin"
+    return g.cast(reduce(g, kind, marks, use["axis"], use["keepdims"]), np.int32, np.bool_)
 
 
 @converter("count_nonzero")
