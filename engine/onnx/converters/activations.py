@@ -11,11 +11,13 @@ converters["relu"] = same("Relu")
 
 @converter("leaky_relu")
 def leaky_relu(g: Any, use: Any, x: str) -> Any:
+    """LeakyRelu."""
     return g.op("LeakyRelu", x, alpha=float(use["negative_slope"]))
 
 
 @converter("elu")
 def elu(g: Any, use: Any, x: str) -> Any:
+    """Elu, Selu or Celu where the scales are theirs; else an Elu between two scalings."""
     alpha, scale, inner = float(use["alpha"]), float(use["scale"]), float(use["input_scale"])
     if scale == inner == 1:
         return g.op("Elu", x, alpha=alpha)
@@ -30,11 +32,13 @@ def elu(g: Any, use: Any, x: str) -> Any:
 
 @converter("silu")
 def silu(g: Any, use: Any, x: str) -> Any:
+    """x · Sigmoid(x)."""
     return g.op("Mul", x, g.op("Sigmoid", x))
 
 
 @converter("softplus")
 def softplus(g: Any, use: Any, x: str) -> Any:
+    """Softplus of βx, divided by β; x itself above the threshold."""
     beta, threshold = use["beta"], use["threshold"]
     scaled = x if beta == 1 else g.op("Mul", x, g.constant(beta, use.dtype))
     out = g.op("Softplus", scaled)
@@ -45,11 +49,13 @@ def softplus(g: Any, use: Any, x: str) -> Any:
 
 @converter("gelu")
 def gelu(g: Any, use: Any, x: str) -> Any:
+    """Gelu, exact or by tanh."""
     return g.op("Gelu", x, approximate=use["approximate"])
 
 
 @converter("softmax", "log_softmax")
 def softmax(g: Any, use: Any, x: str) -> Any:
+    """Softmax or LogSoftmax; a 0-d tensor as a vector of one."""
     kind = "Softmax" if use.name == "softmax" else "LogSoftmax"
     if use.rank():
         return g.op(kind, x, axis=use["axis"])

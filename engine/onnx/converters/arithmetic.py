@@ -11,6 +11,7 @@ from chainrule.onnx.table import converter, converters
 
 @converter("add")
 def add(g: Any, use: Any, a: str, b: str) -> Any:
+    """Add, Or for bools; a bias that is added to a convolution becomes its third input."""
     if use.dtype == np.bool_:
         return g.op("Or", a, b)
     node, (bias, trailing) = g.made.get(a), g.notes.get(("vector", b), (None, 0))
@@ -27,11 +28,13 @@ converters["divide"] = same("Div")
 
 @converter("multiply")
 def multiply(g: Any, use: Any, a: str, b: str) -> Any:
+    """Mul, And for bools."""
     return g.op("And" if use.dtype == np.bool_ else "Mul", a, b)
 
 
 @converter("power")
 def power(g: Any, use: Any, a: str, b: str) -> Any:
+    """Pow."""
     return g.op("Pow", a, b)
 
 
@@ -48,12 +51,14 @@ converters["floor_divide"] = down
 
 @converter("trunc_divide")
 def trunc_divide(g: Any, use: Any, a: str, b: str) -> Any:
+    """Div, which rounds integers toward zero; floats are rounded."""
     quotient = g.op("Div", a, b)
     return floored(g, quotient) if use.dtype.kind == "f" else quotient
 
 
 @converter("remainder")
 def remainder(g: Any, use: Any, a: str, b: str) -> Any:
+    """a - b · floor(a / b); Mod for integers."""
     if use.dtype.kind == "f":
         return g.op("Sub", a, g.op("Mul", b, down(g, use, a, b)))
     return g.op("Mod", a, b)
@@ -61,16 +66,19 @@ def remainder(g: Any, use: Any, a: str, b: str) -> Any:
 
 @converter("fmod")
 def fmod(g: Any, use: Any, a: str, b: str) -> Any:
+    """Mod as C's fmod."""
     return g.op("Mod", a, b, fmod=1)
 
 
 @converter("hypot")
 def hypot(g: Any, use: Any, a: str, b: str) -> Any:
+    """√(a² + b²)."""
     return g.op("Sqrt", g.op("Add", g.op("Mul", a, a), g.op("Mul", b, b)))
 
 
 @converter("arctan2")
 def arctan2(g: Any, use: Any, y: str, x: str) -> Any:
+    """Atan of y / x, turned by π where x is negative, ±π/2 where it is 0."""
     zero, half = g.constant(0, use.dtype), g.constant(math.pi / 2, use.dtype)
     angle = g.op("Atan", g.op("Div", y, x))
     turned = g.op("Where", g.op("Less", y, zero), g.constant(-math.pi, use.dtype), g.constant(math.pi, use.dtype))
@@ -80,6 +88,7 @@ def arctan2(g: Any, use: Any, y: str, x: str) -> Any:
 
 @converter("lerp")
 def lerp(g: Any, use: Any, a: str, b: str, weight: str) -> Any:
+    """From the nearer side, as the kernel does."""
     way, half, one = g.op("Sub", b, a), g.constant(0.5, use.dtype), g.constant(1, use.dtype)
     near = g.op("Add", a, g.op("Mul", weight, way))
     far = g.op("Sub", b, g.op("Mul", way, g.op("Sub", one, weight)))

@@ -14,6 +14,7 @@ converters.update({"less": same("Less"), "less_equal": same("LessOrEqual"), "gre
 
 @converter("not_equal")
 def not_equal(g: Any, use: Any, a: str, b: str) -> Any:
+    """Not Equal."""
     return g.op("Not", g.op("Equal", a, b))
 
 
@@ -37,17 +38,20 @@ converters.update({"bitwise_and": bits("BitwiseAnd", "And"), "bitwise_or": bits(
 
 @converter("left_shift")
 def left_shift(g: Any, use: Any, a: str, b: str) -> Any:
+    """x · 2ⁿ."""
     return g.op("Mul", a, g.op("Pow", g.constant(2, use.dtype), b))
 
 
 @converter("right_shift")
 def right_shift(g: Any, use: Any, a: str, b: str) -> Any:
+    """x / 2ⁿ, rounded down."""
     power = g.op("Pow", g.constant(2, use.dtype), b)
     return g.op("Div", g.op("Sub", a, g.op("Mod", a, power)), power)
 
 
 @converter("isfinite", "isnan", "isinf")
 def special(g: Any, use: Any, x: str) -> Any:
+    """IsNaN, IsInf, or neither; the same answer everywhere for integers."""
     if use.dtypes[0].kind != "f":  # an integer is finite, and no NaN
         return g.op("Expand", g.constant(use.name == "isfinite", np.bool_), g.op("Shape", x))
     if use.name != "isfinite":
@@ -57,16 +61,19 @@ def special(g: Any, use: Any, x: str) -> Any:
 
 @converter("isposinf")
 def isposinf(g: Any, use: Any, x: str) -> Any:
+    """IsInf for one sign."""
     return g.op("IsInf", x, detect_negative=0)
 
 
 @converter("isneginf")
 def isneginf(g: Any, use: Any, x: str) -> Any:
+    """IsInf for the other."""
     return g.op("IsInf", x, detect_positive=0)
 
 
 @converter("signbit")
 def signbit(g: Any, use: Any, x: str) -> Any:
+    """Less than 0; of a zero the sign of 1/x."""
     zero, one = g.constant(0, use.dtypes[0]), g.constant(1, use.dtypes[0])
     if use.dtypes[0].kind != "f":
         return g.op("Less", x, zero)
@@ -75,12 +82,14 @@ def signbit(g: Any, use: Any, x: str) -> Any:
 
 @converter("heaviside")
 def heaviside(g: Any, use: Any, x: str, at_zero: str) -> Any:
+    """Two Wheres."""
     zero, one = g.constant(0, use.dtype), g.constant(1, use.dtype)
     return g.op("Where", g.op("Equal", x, zero), at_zero, g.op("Where", g.op("Less", x, zero), zero, one))
 
 
 @converter("isclose")
 def isclose(g: Any, use: Any, a: str, b: str) -> Any:
+    """|a - b| <= atol + rtol |b|, or equal (infinities), or both NaN where asked."""
     dtype = np.promote_types(use.dtypes[0], np.float32)
     a, b = g.cast(a, use.dtypes[0], dtype), g.cast(b, use.dtypes[1], dtype)
     near = g.op("Add", g.constant(use["atol"], dtype), g.op("Mul", g.constant(use["rtol"], dtype), g.op("Abs", b)))
@@ -91,6 +100,7 @@ def isclose(g: Any, use: Any, a: str, b: str) -> Any:
 
 
 def extreme(kind: str) -> Any:
+    """Max or Min; Or or And for bools."""
     return lambda g, use, a, b: g.op({"Max": "Or", "Min": "And"}[kind] if use.dtype == np.bool_ else kind, a, b)
 
 
@@ -113,5 +123,6 @@ converters.update({"fmax": number_wins("Max"), "fmin": number_wins("Min")})
 
 @converter("clip")
 def clip(g: Any, use: Any, x: str) -> Any:
+    """Clip; an infinite bound is none."""
     low, high = ((None if v is None or abs(v) == math.inf else g.constant(v, use.dtype)) for v in (use["min"], use["max"]))
     return g.op("Clip", x, low, high)

@@ -32,6 +32,7 @@ converters.update({"ceil": rounded("Ceil"), "floor": rounded("Floor")})
 
 @converter("identity", "positive", "clone")
 def unchanged(g: Any, use: Any, x: str) -> str:
+    """Nothing: the result is the input, whose value never changes."""
     return x
 
 
@@ -42,16 +43,19 @@ def floored(g: Any, x: str) -> Any:
 
 @converter("trunc")
 def trunc(g: Any, use: Any, x: str) -> Any:
+    """Rounded toward zero."""
     return floored(g, x) if use.dtype.kind == "f" else x
 
 
 @converter("frac")
 def frac(g: Any, use: Any, x: str) -> Any:
+    """x less its whole part."""
     return g.op("Sub", x, floored(g, x) if use.dtype.kind == "f" else x)
 
 
 @converter("round")
 def around(g: Any, use: Any, x: str) -> Any:
+    """Round, which takes halves to the even number, of a multiple."""
     if use.dtype.kind != "f":
         return x
     if not use["decimals"]:
@@ -62,12 +66,14 @@ def around(g: Any, use: Any, x: str) -> Any:
 
 @converter("exp2")
 def exp2(g: Any, use: Any, x: str) -> Any:
+    """Pow of 2."""
     return g.op("Pow", g.constant(2, use.dtype), x)
 
 
 @converter("expm1")
 def expm1(g: Any, use: Any, x: str) -> Any:
-    half = g.op("Mul", x, g.constant(0.5, use.dtype))  # exp(x) - 1 = 2 sinh(x/2) exp(x/2), exact near 0
+    """2 sinh(x/2) exp(x/2), exact near 0."""
+    half = g.op("Mul", x, g.constant(0.5, use.dtype))
     return g.op("Mul", g.op("Mul", g.op("Sinh", half), g.op("Exp", half)), g.constant(2, use.dtype))
 
 
@@ -81,26 +87,31 @@ converters.update({"log2": logarithm(2), "log10": logarithm(10)})
 
 @converter("log1p")
 def log1p(g: Any, use: Any, x: str) -> Any:
+    """Log of 1 + x."""
     return g.op("Log", g.op("Add", x, g.constant(1, use.dtype)))
 
 
 @converter("rsqrt")
 def rsqrt(g: Any, use: Any, x: str) -> Any:
+    """1 / √x."""
     return g.op("Reciprocal", g.op("Sqrt", x))
 
 
 @converter("cbrt")
 def cbrt(g: Any, use: Any, x: str) -> Any:
+    """The root of |x|, with the sign of x."""
     return g.op("Mul", g.op("Sign", x), g.op("Pow", g.op("Abs", x), g.constant(1 / 3, use.dtype)))
 
 
 @converter("square")
 def square(g: Any, use: Any, x: str) -> Any:
+    """x · x."""
     return g.op("Mul", x, x)
 
 
 @converter("sinc")
 def sinc(g: Any, use: Any, x: str) -> Any:
+    """sin(πx) / (πx), 1 at 0."""
     zero, one = g.constant(0, use.dtype), g.constant(1, use.dtype)
     nothing = g.op("Equal", x, zero)
     angle = g.op("Mul", g.op("Where", nothing, one, x), g.constant(math.pi, use.dtype))
@@ -109,11 +120,13 @@ def sinc(g: Any, use: Any, x: str) -> Any:
 
 @converter("erfc")
 def erfc(g: Any, use: Any, x: str) -> Any:
+    """1 - Erf."""
     return g.op("Sub", g.constant(1, use.dtype), g.op("Erf", x))
 
 
 @converter("nan_to_num")
 def nan_to_num(g: Any, use: Any, x: str) -> Any:
+    """Where each is found, its replacement."""
     if use.dtype.kind != "f":
         return x
     limits = np.finfo(use.dtype)
@@ -127,4 +140,5 @@ def nan_to_num(g: Any, use: Any, x: str) -> Any:
 
 @converter("astype")
 def astype(g: Any, use: Any, x: str) -> Any:
+    """Cast."""
     return g.cast(x, use.dtypes[0], use.dtype)

@@ -57,6 +57,7 @@ def sliced(g: Any, x: str, parts: list[Any]) -> str:
 
 @converter("getitem")
 def getitem(g: Any, use: Any, x: str) -> Any:
+    """Gather for one number or index array, GatherND for several, else Slice, Squeeze, Unsqueeze."""
     parts = listed(use["index"], use.rank())
     new = [i for i, p in enumerate(parts) if p is None]
     if new:  # a new axis is one of size 1, of which all is taken
@@ -133,22 +134,26 @@ def by_mask(g: Any, x: str, parts: list[Any]) -> Any:
 
 @converter("take")
 def take(g: Any, use: Any, x: str, indices: str) -> Any:
+    """Gather."""
     return g.op("Gather", x, indices, axis=use["axis"])
 
 
 @converter("take_along_axis")
 def take_along_axis(g: Any, use: Any, x: str, indices: str) -> Any:
+    """GatherElements."""
     return g.op("GatherElements", x, indices, axis=use["axis"] % use.rank())
 
 
 @converter("add_along_axis")
 def add_along_axis(g: Any, use: Any, x: str, indices: str) -> Any:
+    """ScatterElements that adds, into zeros."""
     zeros = g.op("Expand", g.constant(0, use.dtype), g.ints(*use.shape))
     return g.op("ScatterElements", zeros, indices, x, axis=use["axis"] % use.rank(), reduction="add")
 
 
 @converter("put_along")
 def put_along(g: Any, use: Any, x: str, indices: str, values: str) -> Any:
+    """ScatterElements."""
     values = g.op("Expand", values, g.op("Shape", indices))
     return g.op("ScatterElements", x, indices, values, axis=use["axis"] % use.rank())
 

@@ -12,6 +12,7 @@ from chainrule.onnx.table import converter
 
 @converter("layer_norm")
 def layer_norm(g: Any, use: Any, x: str, weight: str | None, bias: str | None) -> Any:
+    """LayerNormalization."""
     shape = use["normalized_shape"]
     if weight is None:
         weight = g.constant(np.ones(shape, use.dtype))
@@ -39,6 +40,7 @@ def group_norm(g: Any, use: Any, x: str, weight: str | None, bias: str | None) -
 
 @converter("batch_norm_by_running")
 def batch_norm_by_running(g: Any, use: Any, x: str, mean: str, var: str, weight: str | None, bias: str | None) -> Any:
+    """BatchNormalization."""
     channels = use.shapes[1]
     ones, zeros = np.ones(channels, use.dtype), np.zeros(channels, use.dtype)
     return g.op("BatchNormalization", x, weight or g.constant(ones), bias or g.constant(zeros), mean, var, epsilon=use["eps"])

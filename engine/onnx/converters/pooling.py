@@ -25,6 +25,7 @@ def windows(use: Any, dilation: Any) -> dict[str, Any]:
 
 @converter("max_pool_indices")
 def max_pool_indices(g: Any, use: Any, x: str) -> Any:
+    """MaxPool's second output, counted within the plane; take_from_planes takes the first."""
     values, places = g.op("MaxPool", x, dilations=use["dilation"], outputs=2, **windows(use, use["dilation"]))
     # ONNX counts through the whole tensor, here positions count within each plane
     size: Any = 1
@@ -52,6 +53,7 @@ def adaptive_max_pool_indices(g: Any, use: Any, x: str) -> Any:
 
 @converter("take_from_planes")
 def take_from_planes(g: Any, use: Any, x: str, indices: str) -> Any:
+    """MaxPool's first output, or GatherElements from flattened planes."""
     known = g.notes.get(("maxima", x, indices))
     if known is not None:
         return known
@@ -62,6 +64,7 @@ def take_from_planes(g: Any, use: Any, x: str, indices: str) -> Any:
 
 @converter("add_to_planes")
 def add_to_planes(g: Any, use: Any, x: str, indices: str) -> Any:
+    """ScatterElements that adds, into flattened planes of zeros."""
     lead, size = use.shape[:2], use["size"]
     flat = [g.reshape(t, (*lead, _volume(use.shapes[0][2:]))) for t in (x, indices)]
     zeros = g.op("Expand", g.constant(0, use.dtype), g.ints(*lead, _volume(size)))
@@ -77,6 +80,7 @@ def _volume(sizes: Any) -> Any:
 
 @converter("average_pool")
 def average_pool(g: Any, use: Any, x: str) -> Any:
+    """AveragePool."""
     divisor, padding = use["divisor"], use["padding"]
     counts = divisor is not None or use["count_include_pad"]
     found = windows(use, (1,) * len(padding))
@@ -109,6 +113,7 @@ def unfold(g: Any, use: Any, x: str) -> Any:
 
 @converter("fold")
 def fold(g: Any, use: Any, x: str) -> Any:
+    """Col2Im."""
     return g.op("Col2Im", x, g.ints(*use["size"]), g.ints(*use["kernel"]), dilations=use["dilation"], pads=use["padding"] * 2,
                 strides=use["stride"])
 

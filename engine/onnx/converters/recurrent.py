@@ -38,6 +38,7 @@ def recurrent(g: Any, use: Any, x: str, states: list[str | None], w_ih: str, w_h
 
 @converter("lstm")
 def lstm(g: Any, use: Any, x: str, h: str | None, c: str | None, *rest: Any) -> Any:
+    """LSTM; with projections or a mask of the state the ops of the definition."""
     if (h is None) != (c is None):  # both or none
         zeros = g.op("Expand", g.constant(0, use.dtype), g.ints(*use.shape_of(1)))
         h, c = h or zeros, c or zeros
@@ -46,9 +47,11 @@ def lstm(g: Any, use: Any, x: str, h: str | None, c: str | None, *rest: Any) -> 
 
 @converter("gru")
 def gru(g: Any, use: Any, x: str, h: str | None, *rest: Any) -> Any:
+    """GRU with linear_before_reset."""
     return recurrent(g, use, x, [h], *rest, linear_before_reset=1)
 
 
 @converter("rnn")
 def rnn(g: Any, use: Any, x: str, h: str | None, *rest: Any) -> Any:
+    """RNN."""
     return recurrent(g, use, x, [h], *rest, activations=[use["nonlinearity"].capitalize()])

@@ -17,6 +17,7 @@ def reduce(g: Any, kind: str, x: str, axis: Any, keepdims: Any) -> Any:
 
 
 def reduction(kind: str) -> Any:
+    """A converter for a reduction that ONNX has."""
     return lambda g, use, x: reduce(g, kind, g.cast(x, use.dtypes[0], use.dtype), use["axis"], use["keepdims"])
 
 
@@ -26,6 +27,7 @@ converters.update({"sum": reduction("ReduceSum"), "mean": reduction("ReduceMean"
 
 @converter("amax", "amin")
 def extreme(g: Any, use: Any, x: str) -> Any:
+    """ReduceMax or ReduceMin; bools as numbers."""
     kind = "ReduceMax" if use.name == "amax" else "ReduceMin"
     if use.dtype == np.bool_:
         return g.cast(reduce(g, kind, g.cast(x, np.bool_, np.int32), use["axis"], use["keepdims"]), np.int32, np.bool_)
@@ -34,6 +36,7 @@ def extreme(g: Any, use: Any, x: str) -> Any:
 
 @converter("any", "all")
 def whether(g: Any, use: Any, x: str) -> Any:
+    """The largest (any) or smallest (all) of 0 and 1."""
     marks = g.cast(g.cast(x, use.dtypes[0], np.bool_), np.bool_, np.int32)
     kind = "ReduceMax" if use.name == "any" else "ReduceMin"
     return g.cast(reduce(g, kind, marks, use["axis"], use["keepdims"]), np.int32, np.bool_)
@@ -41,6 +44,7 @@ def whether(g: Any, use: Any, x: str) -> Any:
 
 @converter("count_nonzero")
 def count_nonzero(g: Any, use: Any, x: str) -> Any:
+    """The sum of 0 and 1."""
     return reduce(g, "ReduceSum", g.cast(g.cast(x, use.dtypes[0], np.bool_), np.bool_, np.int64), use["axis"], use["keepdims"])
 
 
@@ -55,6 +59,7 @@ def count(shape: Any, axis: Any) -> Any:
 
 @converter("var", "std")
 def spread(g: Any, use: Any, x: str) -> Any:
+    """The sum of squared deviations over the degrees of freedom, and its root."""
     axis, keepdims = use["axis"], use["keepdims"]
     freedom = count(use.shapes[0], axis) - use["correction"]
     freedom = freedom if isinstance(freedom, Size) else max(freedom, 0)
@@ -65,6 +70,7 @@ def spread(g: Any, use: Any, x: str) -> Any:
 
 @converter("vector_norm")
 def vector_norm(g: Any, use: Any, x: str) -> Any:
+    """ReduceL1, ReduceL2, the largest of |x|, or powers."""
     p, axis, keepdims = use["p"], use["axis"], use["keepdims"]
     if p in (1, 2):
         return reduce(g, f"ReduceL{int(p)}", x, axis, keepdims)
@@ -79,4 +85,5 @@ def vector_norm(g: Any, use: Any, x: str) -> Any:
 
 @converter("cumsum")
 def cumsum(g: Any, use: Any, x: str) -> Any:
+    """CumSum."""
     return g.op("CumSum", g.cast(x, use.dtypes[0], use.dtype), g.constant(np.int64(use["axis"])))

@@ -9,6 +9,7 @@ from chainrule.onnx.table import converter
 
 @converter("reshape")
 def reshape(g: Any, use: Any, x: str) -> Any:
+    """Reshape; an open size is copied (0) or left over (-1) where that says it."""
     out = g.reshape(x, use.shape, use.shapes[0])
     if use.rank() == 1 and use.shape and use.shape[0] == use.shapes[0][0] and set(use.shape[1:]) <= {1}:
         g.notes["vector", out] = x, len(use.shape) - 1  # (C,) as (C, 1, 1): what a bias looks like
@@ -17,16 +18,19 @@ def reshape(g: Any, use: Any, x: str) -> Any:
 
 @converter("broadcast_to")
 def broadcast_to(g: Any, use: Any, x: str) -> Any:
+    """Expand."""
     return g.op("Expand", x, g.ints(*use.shape))
 
 
 @converter("permute_dims")
 def permute_dims(g: Any, use: Any, x: str) -> Any:
+    """Transpose."""
     return g.transpose(x, use["axes"])
 
 
 @converter("swapaxes")
 def swapaxes(g: Any, use: Any, x: str) -> Any:
+    """Transpose of two axes."""
     axes = list(range(use.rank()))
     a, b = use["axis1"], use["axis2"]
     axes[a], axes[b] = axes[b], axes[a]
@@ -35,11 +39,13 @@ def swapaxes(g: Any, use: Any, x: str) -> Any:
 
 @converter("tril", "triu")
 def triangle(g: Any, use: Any, x: str) -> Any:
+    """Trilu."""
     return g.op("Trilu", x, g.constant(np.int64(use["k"])), upper=int(use.name == "triu"))
 
 
 @converter("flip")
 def flip(g: Any, use: Any, x: str) -> Any:
+    """Slice with steps of -1."""
     axes = use["axis"]
     if not axes:
         return x
@@ -49,6 +55,7 @@ def flip(g: Any, use: Any, x: str) -> Any:
 
 @converter("roll")
 def roll(g: Any, use: Any, x: str) -> Any:
+    """Concat of two Slices for each axis."""
     for shift, axis in zip(use["shift"], use["axis"], strict=True):
         size = use.shapes[0][axis]
         if isinstance(size, int):
@@ -62,6 +69,7 @@ def roll(g: Any, use: Any, x: str) -> Any:
 
 @converter("pad_constant")
 def pad_constant(g: Any, use: Any, x: str) -> Any:
+    """Pad."""
     widths = use["widths"]
     if not any(b or a for b, a in widths):
         return x
@@ -84,6 +92,7 @@ def inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
 
 @converter("diagonal")
 def diagonal(g: Any, use: Any, x: str) -> Any:
+    """Gather of the diagonal's positions in the flattened matrix."""
     axes = use["axis1"] % use.rank(), use["axis2"] % use.rank()
     rows, columns = use.fixed(tuple(use.shapes[0][a] for a in axes), "a matrix whose diagonal is taken")
     order = to_end(use.rank(), *axes)
@@ -95,6 +104,7 @@ def diagonal(g: Any, use: Any, x: str) -> Any:
 
 @converter("diagonal_adjoint")
 def diagonal_adjoint(g: Any, use: Any, x: str) -> Any:
+    """Gather, for every place of the matrix, of its element or of a zero."""
     shape, rank = use["shape"], len(use["shape"])
     axes = use["axis1"] % rank, use["axis2"] % rank
     rows, columns = use.fixed(tuple(shape[a] for a in axes), "a matrix whose diagonal is set")
@@ -110,6 +120,7 @@ def diagonal_adjoint(g: Any, use: Any, x: str) -> Any:
 
 @converter("unfold_windows")
 def unfold_windows(g: Any, use: Any, x: str) -> Any:
+    """Gather of all windows' positions."""
     axis, size, step = use["axis"], use["size"], use["step"]
     length = use.fixed(use.shapes[0][axis], "the axis that windows run along")
     starts = np.arange(0, length - size + 1, step)
@@ -119,6 +130,7 @@ def unfold_windows(g: Any, use: Any, x: str) -> Any:
 
 @converter("unfold_windows_adjoint")
 def unfold_windows_adjoint(g: Any, use: Any, x: str) -> Any:
+    """A product with the matrix that says where each window's elements lie."""
     axis, size, step, shape = use["axis"], use["size"], use["step"], use["shape"]
     length, count = use.fixed((shape[axis], use.shapes[0][axis]), "the axis that windows run along")
     spread = np.zeros((count, size, length), use.dtype)  # window w's element k lies at w·step + k

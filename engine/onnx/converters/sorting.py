@@ -10,6 +10,7 @@ from chainrule.onnx.table import converter
 
 @converter("argmax", "argmin")
 def place(g: Any, use: Any, x: str) -> Any:
+    """ArgMax or ArgMin, of all elements as a vector."""
     kind, axis, keep = "ArgMax" if use.name == "argmax" else "ArgMin", use["axis"], int(use["keepdims"])
     if use.dtypes[0] == np.bool_:
         x = g.cast(x, np.bool_, np.int32)
@@ -26,6 +27,7 @@ def ordered(g: Any, x: str, size: Any, axis: int, descending: bool) -> Any:
 
 @converter("argsort")
 def argsort(g: Any, use: Any, x: str) -> Any:
+    """TopK of all elements: the second output."""
     axis = use["axis"]
     if use.dtypes[0] == np.bool_:
         x = g.cast(x, np.bool_, np.int32)
@@ -34,6 +36,7 @@ def argsort(g: Any, use: Any, x: str) -> Any:
 
 @converter("median")
 def median(g: Any, use: Any, x: str) -> Any:
+    """TopK of all elements, and the middle one."""
     total: Any = 1
     for n in use.shapes[0]:
         total = n * total

@@ -167,6 +167,7 @@ def through(g: Any, x: str, shape: Any, value: str, value_shape: Any, path: Any)
 
 @converter("write")
 def write(g: Any, use: Any, x: str, value: str) -> Any:
+    """ScatterND at the places of the part, step by step through the view's path."""
     return through(g, x, use.shapes[0], g.cast(value, use.dtypes[1], use.dtypes[0]), use.shapes[1], use["path"])
 
 
