@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 import chainrule as cr
 from chainrule import functional as F
-from chainrule import layers, optim
+from chainrule import optim
 from chainrule.data import DataLoader, digits
 from chainrule.layers import models
 
@@ -31,8 +31,8 @@ def train(name, model, loader, held_out, epochs):
     by epoch."""
     start = time.perf_counter()
     print(f"\n{name}: {sum(p.numel() for p in model.parameters()):,} parameters")
-    optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=True)
-    schedule = optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.1, total_steps=epochs * len(loader))
+    optimizer = optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4, nesterov=True)
+    schedule = optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.05, total_steps=epochs * len(loader))
     reached = []
     for epoch in range(1, epochs + 1):
         for images, labels in loader:
@@ -59,7 +59,7 @@ def main():
     training, held_out = digits(shifted=True)
     loader = DataLoader(training, batch_size=64, shuffle=True, drop_last=True)
     networks = {
-        "VGG, 5 convolutions": models.vgg_small(width=width),
+        "VGG, 5 convolutions": models.vgg_small(width=2 * width),
         "ResNet-20": models.resnet20(in_channels=1, widths=(width, 2 * width, 4 * width), zero_init_residual=True),
     }
     curves = {name: train(name, model, loader, held_out, epochs) for name, model in networks.items()}

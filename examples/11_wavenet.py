@@ -1,4 +1,4 @@
-"""WaveNet learns to continue waves: notes of a plucked string, one sample at a time.
+"""WaveNet learns to continue waves: tones with overtones, one sample at a time.
 
 Every sample is one of 64 classes (mu-law); the network gives a probability to each, from the samples before. Then it is
 given the beginning of a note it has not heard, and goes on by itself.
@@ -19,19 +19,20 @@ from chainrule import optim
 from chainrule.layers import models
 
 CLASSES = 64
-PERIODS = np.arange(20, 41)  # of the notes, in samples
+UNHEARD = np.array([22.0, 28.5, 37.0])  # the held-out notes, as periods in samples; training keeps half a sample away
 
 
-def note(period, phase, length):
-    """A tone with three overtones, whose loudness rises and falls slowly: (length,) from -1 to 1."""
-    t = np.arange(length) + phase * period
-    wave = sum(np.sin(2 * math.pi * k * t / period) / k**1.5 for k in (1, 2, 3, 4))
-    return 0.5 * wave * (0.75 + 0.25 * np.sin(2 * math.pi * t / 400))
+def note(period, phase, length, loudness=0.5):
+    """A tone with three overtones: (length,) from -1 to 1."""
+    t = np.arange(length) / period + phase
+    return loudness * sum(np.sin(2 * math.pi * k * t) / k**1.5 for k in (1, 2, 3, 4))
 
 
-def batch(rng, count, length, periods):
-    """Notes of random period and phase as classes: (count, length)."""
-    waves = [note(period, rng.random(), length) for period in rng.choice(periods, count)]
+def batch(rng, count, length):
+    """Notes of random period from 20 to 40 samples, phase and loudness, as classes: (count, length)."""
+    periods = rng.uniform(20, 40, 4 * count)
+    heard = periods[np.abs(periods[:, None] - UNHEARD).min(1) > 0.5][:count]
+    waves = [note(period, rng.random(), length, rng.uniform(0.3, 0.6)) for period in heard]
     return models.mu_law_encode(np.stack(waves), CLASSES)
 
 
@@ -72,13 +73,13 @@ def main():
     rng = np.random.default_rng(arguments.seed)
     model = models.WaveNet(CLASSES, channels, layers=depth, blocks=2)
     print(f"{sum(p.numel() for p in model.parameters()):,} parameters, each prediction from {model.receptive_field} samples")
-    heard, unheard = PERIODS[PERIODS % 5 != 0], PERIODS[PERIODS % 5 == 0]
-    held_out = batch(np.random.default_rng(1), 16, length, unheard)
+    held_out = models.mu_law_encode(np.stack([note(period, phase, length) for period in UNHEARD for phase in (0, 0.3, 0.6)]),
+                                    CLASSES)
     optimizer = optim.Adam(model.parameters(), lr=4e-3)
     schedule = optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
     for step in range(1, steps + 1):
         optimizer.zero_grad()
-        loss = loss_of(model, batch(rng, 8, length, heard))
+        loss = loss_of(model, batch(rng, 8, length))
         loss.backward()
         optim.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -90,7 +91,7 @@ def main():
                   f"{time.perf_counter() - start:.0f} s")
 
     given = 2 * model.receptive_field
-    truth = np.stack([note(period, 0.25, given + ahead) for period in unheard[1:4]])
+    truth = np.stack([note(period, 0.25, given + ahead) for period in UNHEARD])
     began = time.perf_counter()
     codes = model.generate(models.mu_law_encode(truth[:, :given], CLASSES), ahead, temperature=0.3)
     print(f"{ahead} samples of {len(truth)} notes drawn one after the other in {time.perf_counter() - began:.1f} s")
