@@ -1,6 +1,6 @@
 """Layers: modules with parameters, built from the ops; named and shaped as torch.nn's, one family per file."""
 
-from chainrule.layers import initializers
+from chainrule.layers import initializers, utils
 from chainrule.layers.activations import *
 from chainrule.layers.attention import *
 from chainrule.layers.containers import *
@@ -17,6 +17,7 @@ from chainrule.layers.padding import *
 from chainrule.layers.pooling import *
 from chainrule.layers.similarity import *
 from chainrule.layers.stateless import *
+from chainrule.layers.variational import *
 from chainrule.layers.vision import *
 
 init = initializers
