@@ -10,17 +10,16 @@ from typing import Any
 
 from chainrule import functional as F
 from chainrule.errors import ShapeError
+from chainrule.layers.configured import Configured
 from chainrule.layers.dropout import check_probability
 from chainrule.layers.embedding import Embedding
-from chainrule.layers.module import Module
-from chainrule.layers.showing import changed
 from chainrule.names import ops
 from chainrule.tensor import Tensor
 
 __all__ = ["VariationalDropout", "VariationalEmbedding"]
 
 
-class VariationalDropout(Module):
+class VariationalDropout(Configured):
     """In training, drops features with probability p, the same ones at all steps of a sequence; others grow by 1/(1 − p).
 
     input (T, N, F), or (N, T, F) with `batch_first`, or (T, F) for one sequence: the mask is (1, N, F), (N, 1, F),
@@ -48,10 +47,6 @@ class VariationalDropout(Module):
         shape = tuple(1 if axis == steps else size for axis, size in enumerate(input.shape))
         return input * F.dropout(ops.ones_like(input, shape=shape), self.p)
 
-    def extra_repr(self) -> str:
-        """p, and whether the batch comes first."""
-        return changed(self, p=None, batch_first=False)
-
 
 class VariationalEmbedding(Embedding):
     """An `Embedding` that in training drops whole rows with probability p: a word that is dropped is so at all places of
@@ -68,10 +63,13 @@ class VariationalEmbedding(Embedding):
     ((3, 3), True)
     """
 
-    def __init__(self, num_embeddings: int, embedding_dim: int, *args: Any, p: float = 0.5, batch_first: bool = False,
-                 **options: Any) -> None:
+    def __init__(self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None,
+                 max_norm: float | None = None, norm_type: float = 2.0, scale_grad_by_freq: bool = False,
+                 sparse: bool = False, _weight: Any = None, _freeze: bool = False, device: Any = None,
+                 dtype: Any = None, *, p: float = 0.5, batch_first: bool = False) -> None:
         check_probability("VariationalEmbedding", p=p)
-        super().__init__(num_embeddings, embedding_dim, *args, **options)
+        super().__init__(num_embeddings, embedding_dim, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse,
+                         _weight, _freeze, device, dtype)
         self.p, self.batch_first = p, batch_first
 
     def forward(self, input: Tensor) -> Tensor:
@@ -88,7 +86,3 @@ class VariationalEmbedding(Embedding):
         which = ops.reshape(ops.arange(sequences), (-1, 1) if self.batch_first and indices.ndim == 2 else (-1,))
         dropped: Tensor = found * ops.unsqueeze(mask[which, indices], -1)  # (T, N, embedding_dim) * (T, N, 1)
         return dropped
-
-    def extra_repr(self) -> str:
-        """The sizes, p, and what is not the default."""
-        return f"{super().extra_repr()}, {changed(self, p=None, batch_first=False)}"

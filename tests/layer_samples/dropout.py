@@ -1,4 +1,4 @@
-"""Dropout and variational dropout: compared in evaluation mode, where nothing is drawn; in training mode by differences, with the same draw."""
+"""Dropout, plain and variational: compared in evaluation mode; in training mode by differences, with the same draw."""
 
 from tests.layer_samples.table import layer
 from tests.samples.table import integers, normal
