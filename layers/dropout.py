@@ -13,7 +13,7 @@ def check_probability(name: str, **probabilities: float) -> None:
     """ValueError for what is no number between 0 and 1."""
     for what, p in probabilities.items():
         if isinstance(p, bool) or not isinstance(p, int | float) or not 0 <= p <= 1:
-            raise ValueError(f"{name}: {what}={p!r} is the probability to drop, a number between 0 and 1")
+            raise ValueError(f"{name}: {what}={p!r} is the probability to drop an element, between 0 and 1")
 
 
 class Dropping(Module):
