@@ -147,7 +147,7 @@ class PowerIteration:
                 ops.write_into(u, self.unit(ops.matmul(w, v)))
 
     def __call__(self, module: Any, args: Any) -> None:
-        if module.training and not state.recomputing and self.name in computed_of(module):
+        if module.training and not state.recomputing:
             self.step(module, self.times)
 
     def weight(self, module: Any) -> Any:
@@ -202,7 +202,12 @@ def remove_spectral_norm(module: Layer, name: str = "weight") -> Layer:
     >>> list(remove_spectral_norm(spectral_norm(Linear(3, 2))).state_dict())
     ['bias', 'weight']
     """
-    return give_back("remove_spectral_norm", "spectral norm", module, name, (name + "_orig", name + "_u", name + "_v"))
+    give_back("remove_spectral_norm", "spectral norm", module, name, (name + "_orig", name + "_u", name + "_v"))
+    assert module._hooks is not None
+    for key, entry in list(module._hooks.before.items()):
+        if isinstance(entry.call, PowerIteration) and entry.call.name == name:
+            del module._hooks.before[key]
+    return module
 
 
 # ---- all parameters in a row

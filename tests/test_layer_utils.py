@@ -131,7 +131,23 @@ def test_spectral_norm_makes_the_largest_singular_value_one_in_training_only():
     utils.remove_spectral_norm(layer)
     assert list(layer.state_dict()) == ["bias", "weight"] and not list(layer.buffers())
     np.testing.assert_array_equal(layer.weight.data, value)
-    layer(cr.tensor(normal(2, 6)))  # its hook has nothing left to do
+    layer(cr.tensor(normal(2, 6)))  # its hook is gone
+    assert not layer._hooks.before
+
+
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+def test_a_weight_of_a_recurrent_layer_is_normalised_by_its_name(kind):
+    layer, x = getattr(layers, kind)(3, 4).double(), cr.tensor(normal(5, 2, 3))
+    before = layer(x)[0].data
+    utils.spectral_norm(utils.weight_norm(layer, "weight_hh_l0"), "weight_ih_l0")
+    twin = copy.deepcopy(layer)
+    for _ in range(2):
+        twin(x)[0].sum().backward()
+        assert all(p.grad is not None for p in twin.parameters())
+    assert not np.array_equal(twin.weight_ih_l0_u.data, layer.weight_ih_l0_u.data)  # each has its own
+    utils.remove_spectral_norm(utils.remove_weight_norm(layer, "weight_hh_l0"), "weight_ih_l0")
+    assert set(layer.state_dict()) == set(getattr(layers, kind)(3, 4).state_dict())
+    assert before.shape == layer(x)[0].shape and not np.allclose(before, layer(x)[0].data)  # divided by its norm
 
 
 @pytest.mark.parametrize(("call", "error", "words"), [
