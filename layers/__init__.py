@@ -10,11 +10,18 @@ from chainrule.layers.dropout import *
 from chainrule.layers.embedding import *
 from chainrule.layers.linear import *
 from chainrule.layers.losses import *
+from chainrule.layers.losses_classification import *
+from chainrule.layers.losses_ranking import *
 from chainrule.layers.module import *
 from chainrule.layers.normalization import *
+from chainrule.layers.padding import *
 from chainrule.layers.pooling import *
+from chainrule.layers.positions import *
 from chainrule.layers.recurrent import *
 from chainrule.layers.recurrent_cells import *
+from chainrule.layers.similarity import *
 from chainrule.layers.stateless import *
+from chainrule.layers.transformer import *
+from chainrule.layers.vision import *
 
 init = initializers

@@ -12,6 +12,7 @@ from chainrule.errors import DtypeError, ShapeError, describe
 from chainrule.layers import initializers as init
 from chainrule.layers.linear import Linear, empty
 from chainrule.layers.module import Module, Parameter
+from chainrule.layers.showing import changed
 from chainrule.names import ops
 from chainrule.tensor import Tensor
 
@@ -26,8 +27,8 @@ class KeyValueCache:
     queries look at all. Start with an empty cache; each call continues the sequence of the calls before it.
 
     With `grows=False` the first call fills the cache and later ones use what is there: for the attention of a decoder
-    to the output of its encoder, which stays the same. `keys` and `values` are None or (N, heads, S, features);
-    `len(cache)` is S.
+    to the output of its encoder, which stays the same. `held` is None or the pair (keys, values), (N, heads, S,
+    features) each; `len(cache)` is S.
 
     >>> import chainrule as cr
     >>> cache = KeyValueCache()
@@ -39,29 +40,40 @@ class KeyValueCache:
 
     def __init__(self, grows: bool = True) -> None:
         self.grows = grows
-        self.keys: Tensor | None = None
-        self.values: Tensor | None = None
+        self.held: tuple[Tensor, Tensor] | None = None
 
     def __len__(self) -> int:
-        return 0 if self.keys is None else self.keys.shape[-2]
+        return 0 if self.held is None else self.held[0].shape[-2]
 
     def extend(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Append those of new positions, (N, heads, L, features) each; returns all so far. Raises ShapeError where the
         batch or the heads are others than before."""
-        if self.keys is not None and self.values is not None:
-            if keys.shape[:2] != self.keys.shape[:2]:
-                raise ShapeError(f"KeyValueCache: it holds keys {describe(self.keys)}, those to append are "
+        if self.held is not None:
+            if keys.shape[:2] != self.held[0].shape[:2]:
+                raise ShapeError(f"KeyValueCache: it holds keys {describe(self.held[0])}, those to append are "
                                  f"{describe(keys)}; (N, heads) must agree. A new batch needs a new cache")
             # copying what is there costs about as much as the attention that reads it
-            keys, values = ops.cat((self.keys, keys), dim=-2), ops.cat((self.values, values), dim=-2)
-        self.keys, self.values = keys, values
-        return keys, values
+            keys, values = ops.cat((self.held[0], keys), dim=-2), ops.cat((self.held[1], values), dim=-2)
+        self.held = keys, values
+        return self.held
 
     def select(self, rows: Any) -> None:
         """Keep these rows of the batch, in this order and as often as they occur: beam search goes on from its best
         hypotheses. `rows`: integers (M,); N becomes M."""
-        if self.keys is not None and self.values is not None:
-            self.keys, self.values = self.keys[rows], self.values[rows]
+        if self.held is not None:
+            self.held = self.held[0][rows], self.held[1][rows]
+
+
+def split_heads(x: Tensor, heads: int) -> Tensor:
+    """(N, L, heads · D) -> (N, heads, L, D)."""
+    batch, length, width = x.shape
+    return x.reshape(batch, length, heads, width // heads).transpose(1, 2)
+
+
+def join_heads(x: Tensor) -> Tensor:
+    """(N, heads, L, D) -> (N, L, heads · D)."""
+    batch, heads, length, size = x.shape
+    return x.transpose(1, 2).reshape(batch, length, heads * size)
 
 
 def hidden_by_order(length: int, keys: int, offset: int = 0) -> Any:
@@ -160,7 +172,8 @@ class MultiheadAttention(Module):
             raise ValueError(f"MultiheadAttention: dropout={dropout} is a probability, from 0 to 1")
         self.embed_dim, self.num_heads, self.dropout, self.batch_first = embed_dim, num_heads, dropout, batch_first
         self.kdim, self.vdim = embed_dim if kdim is None else kdim, embed_dim if vdim is None else vdim
-        self.head_dim, self.add_zero_attn = embed_dim // num_heads, add_zero_attn
+        self.head_dim = embed_dim // num_heads
+        self.add_bias_kv, self.add_zero_attn = add_bias_kv, add_zero_attn
 
         def make(*shape: int) -> Parameter:
             return empty(*shape, device=device, dtype=dtype)
@@ -210,15 +223,13 @@ class MultiheadAttention(Module):
         """
         single = query.ndim == 2
         self._check(query, key, value)
-        batch_axis = 0 if self.batch_first or single else 1
-        query_, key_, value_ = self._project(query, key, value, batch_axis, single, cache)
-        offset = 0
-        if cache is not None:
-            offset = len(cache) if cache.grows else 0
-            if cache.grows or cache.keys is None or cache.values is None:
-                key_, value_ = cache.extend(key_, value_)
-            else:
-                key_, value_ = cache.keys, cache.values
+        fixed = None if cache is None or cache.grows else cache.held  # keys and values that are there already
+        offset = len(cache) if cache is not None and cache.grows else 0
+        query_, *new = self._project(query, key, value, fixed is not None)
+        if fixed is not None:
+            key_, value_ = fixed
+        else:
+            key_, value_ = new if cache is None else cache.extend(*new)
         seen, causal = self._masks(query_, key_, key_padding_mask, attn_mask, is_causal, offset, single, need_weights)
         key_, value_, seen = self._with_extra_keys(key_, value_, seen)
 
@@ -235,8 +246,7 @@ class MultiheadAttention(Module):
                 weights = weights.squeeze(0)
         else:
             heads = F.scaled_dot_product_attention(query_, key_, value_, seen, dropout, is_causal=causal)
-        batch, _, length, _ = heads.shape
-        output = self.out_proj(heads.transpose(1, 2).reshape(batch, length, self.embed_dim))
+        output = self.out_proj(join_heads(heads))  # (N, L, E)
         if single:
             return output.squeeze(0), weights
         return output if self.batch_first else output.transpose(0, 1), weights
@@ -259,27 +269,23 @@ class MultiheadAttention(Module):
         if key.shape[:-1] != value.shape[:-1]:
             raise ShapeError(f"MultiheadAttention: {shapes}: each key has one value, so all but their last axes agree")
 
-    def _project(self, query: Tensor, key: Tensor, value: Tensor, batch_axis: int, single: bool,
-                 cache: KeyValueCache | None) -> tuple[Tensor, Tensor, Tensor]:
+    def _project(self, query: Tensor, key: Tensor, value: Tensor, only_query: bool) -> list[Tensor]:
         """The inputs' projections, split into heads: (N, num_heads, length, head_dim) each."""
         width, bias, weight = self.embed_dim, self.in_proj_bias, self.in_proj_weight
-        parts: list[Tensor]
         if weight is not None and query is key is value:  # self-attention: one product instead of three
-            parts = list(F.linear(query, weight, bias).split(width, dim=-1))
+            projected = F.linear(query, weight, bias).split(width, dim=-1)
         else:
             weights: Any = (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight) if weight is None \
                 else weight.split(width, dim=0)
             biases: Any = (None,) * 3 if bias is None else bias.split(width)
-            fixed = cache is not None and not cache.grows and cache.keys is not None  # keys and values are there
-            inputs = [query] if fixed else [query, key, value]
-            parts = [F.linear(x, w, b) for x, w, b in zip(inputs, weights, biases, strict=False)]
+            inputs = [query] if only_query else [query, key, value]
+            projected = tuple(F.linear(x, w, b) for x, w, b in zip(inputs, weights, biases, strict=False))
 
         def split(x: Tensor) -> Tensor:
-            x = x.unsqueeze(0) if single else x if batch_axis == 0 else x.transpose(0, 1)  # (N, length, E)
-            return x.reshape(*x.shape[:2], self.num_heads, self.head_dim).transpose(1, 2)
+            x = x.unsqueeze(0) if x.ndim == 2 else x if self.batch_first else x.transpose(0, 1)  # (N, length, E)
+            return split_heads(x, self.num_heads)
 
-        heads = [split(x) for x in parts]
-        return heads[0], heads[-2], heads[-1]
+        return [split(x) for x in projected]
 
     def _masks(self, query: Tensor, key: Tensor, key_padding_mask: Any, attn_mask: Any, is_causal: bool,
                offset: int, single: bool, explicit: bool) -> tuple[Tensor | None, bool]:
@@ -287,7 +293,7 @@ class MultiheadAttention(Module):
         (never where it must be `explicit`). The first query stands at the position `offset`."""
         batch, heads, length, _ = query.shape
         keys = key.shape[-2]
-        masks = []
+        masks: list[Tensor] = []
         if attn_mask is not None:
             attn_mask = check_mask("attn_mask", attn_mask, (length, keys), (batch * heads, length, keys))
             causal_mask = hides_what_comes_later(attn_mask)
@@ -316,7 +322,8 @@ class MultiheadAttention(Module):
         """Keys, values and mask with the learned pair and the pair of zeros at their end."""
         def append(heads: Tensor, extra: Tensor) -> Tensor:  # extra broadcasts to (N, H, 1, D)
             batch, count, _, size = heads.shape
-            return ops.cat((heads, extra.expand(batch, count, 1, size)), dim=-2)
+            longer: Tensor = ops.cat((heads, extra.expand(batch, count, 1, size)), dim=-2)
+            return longer
 
         extras = 0
         if self.bias_k is not None and self.bias_v is not None:
@@ -334,9 +341,5 @@ class MultiheadAttention(Module):
 
     def extra_repr(self) -> str:
         """embed_dim, num_heads, and the options that are not the default."""
-        options = {"dropout": (self.dropout, 0.0), "bias": (self.in_proj_bias is not None, True),
-                   "add_bias_kv": (self.bias_k is not None, False), "add_zero_attn": (self.add_zero_attn, False),
-                   "kdim": (self.kdim, self.embed_dim), "vdim": (self.vdim, self.embed_dim),
-                   "batch_first": (self.batch_first, False)}
-        return f"{self.embed_dim}, {self.num_heads}" + "".join(
-            f", {name}={value}" for name, (value, default) in options.items() if value != default)
+        return changed(self, self.embed_dim, self.num_heads, dropout=0.0, add_bias_kv=False, add_zero_attn=False,
+                       kdim=self.embed_dim, vdim=self.embed_dim, batch_first=False)
