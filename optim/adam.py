@@ -5,29 +5,24 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.optim.optimizer import Optimizer, descent
+from chainrule.optim.optimizer import Optimizer, average, average_square, descent
 
 __all__ = ["Adam"]
 
 
 def adam(p: Any, g: Any, m: Any, v: Any, largest: Any, scratch: Any, *, step: int, lr: float, beta1: float,
-         beta2: float, eps: float, weight_decay: float, maximize: bool) -> None:
+         beta2: float, eps: float, weight_decay: float, decoupled: bool, maximize: bool) -> None:
     """The rule, on raw arrays: writes into p, into the moments m and v, and into `largest` unless it is None (amsgrad).
 
-        g ← ±g + weight_decay · p
+        g ← ±g + weight_decay · p                    (decoupled: p ← p − lr · weight_decay · p instead)
         m ← m + (1 − β₁) (g − m)
         v ← β₂ v + (1 − β₂) g²                       (amsgrad: largest ← max(largest, v), which then stands for v below)
         p ← p − lr / (1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + ε)      in step t = 1, 2, …
     """
     _, product = scratch
-    g = descent(p, g, scratch, weight_decay, maximize)
-    np.subtract(g, m, out=product)
-    product *= 1 - beta1
-    m += product
-    np.multiply(g, g, out=product)
-    product *= 1 - beta2
-    v *= beta2
-    v += product
+    g = descent(p, g, scratch, weight_decay, maximize, lr if decoupled else None)
+    average(m, g, beta1, product)
+    average_square(v, g, beta2, product)
     if largest is not None:
         v = np.maximum(largest, v, out=largest)
     denominator = np.sqrt(v, out=product)
@@ -44,8 +39,8 @@ class Adam(Optimizer):
     rule.
 
     `betas`: how slowly the two averages forget; `weight_decay` adds to the gradient; `amsgrad` divides by the largest
-    mean square so far (Reddi et al. 2018, "On the convergence of Adam and beyond"); `maximize`: climb. Raises
-    ValueError for options out of range; see `Optimizer` for `params`.
+    mean square so far (Reddi et al. 2018, "On the convergence of Adam and beyond"); `maximize`: climb;
+    `decoupled_weight_decay`: as AdamW. Raises ValueError for options out of range; see `Optimizer` for `params`.
 
     >>> import chainrule as cr
     >>> x = cr.tensor([1.0], requires_grad=True)
@@ -55,26 +50,16 @@ class Adam(Optimizer):
     """
 
     def __init__(self, params: Any, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
-                 weight_decay: float = 0.0, amsgrad: bool = False, *, maximize: bool = False) -> None:
-        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay,
-                                  "amsgrad": amsgrad, "maximize": maximize})
-
-    def check(self, group: dict[str, Any]) -> None:
-        """Each beta lies in [0, 1)."""
-        super().check(group)
-        if len(group["betas"]) != 2 or not all(0 <= beta < 1 for beta in group["betas"]):
-            raise ValueError(f"{self._name}: betas={group['betas']} must be two numbers from 0 up to, but not "
-                             "including, 1")
+                 weight_decay: float = 0.0, amsgrad: bool = False, *, maximize: bool = False,
+                 decoupled_weight_decay: bool = False) -> None:
+        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad,
+                                  "maximize": maximize, "decoupled_weight_decay": decoupled_weight_decay})
 
     def update(self, data: Any, gradient: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
         """One step of `adam`."""
-        if not state:
-            state["step"] = 0
-            state["exp_avg"] = np.zeros_like(data)
-            state["exp_avg_sq"] = np.zeros_like(data)
-            if group["amsgrad"]:
-                state["max_exp_avg_sq"] = np.zeros_like(data)
-        state["step"] += 1
-        adam(data, gradient, state["exp_avg"], state["exp_avg_sq"], state.get("max_exp_avg_sq"), self.scratch(data, 2),
-             step=state["step"], lr=group["lr"], beta1=group["betas"][0], beta2=group["betas"][1], eps=group["eps"],
-             weight_decay=group["weight_decay"], maximize=group["maximize"])
+        names = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq") if group["amsgrad"] else ("exp_avg", "exp_avg_sq")
+        self.begin(state, data, *names)
+        largest = state["max_exp_avg_sq"] if group["amsgrad"] else None
+        adam(data, gradient, state["exp_avg"], state["exp_avg_sq"], largest, self.scratch(data, 2), step=state["step"],
+             lr=group["lr"], beta1=group["betas"][0], beta2=group["betas"][1], eps=group["eps"],
+             weight_decay=group["weight_decay"], decoupled=group["decoupled_weight_decay"], maximize=group["maximize"])

@@ -1,5 +1,6 @@
 """What all optimizers share: groups of parameters with their options, the state of each, saving and loading."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,15 +14,41 @@ from chainrule.tensor import Tensor
 __all__ = ["Optimizer"]
 
 
-def descent(p: Any, g: Any, scratch: Any, weight_decay: float, maximize: bool) -> Any:
-    """±g + weight_decay · p, what a rule goes against: g itself, or in the first of the two `scratch` arrays."""
-    total, product = scratch
+# What schedulers keep in the groups of parameters, beside the optimizer's own options.
+SCHEDULED = ("initial_lr", "max_lr", "min_lr", "base_momentum", "max_momentum", "swa_lr")
+# What groups in torch's state dicts have that does not change the numbers.
+NOT_OURS = ("foreach", "fused", "capturable", "differentiable", "param_names")
+
+
+def descent(p: Any, g: Any, scratch: Any, weight_decay: float, maximize: bool, decoupled_lr: float | None = None) -> Any:
+    """±g + weight_decay · p, what a rule goes against: g itself, or in the first of the two `scratch` arrays.
+
+    With `decoupled_lr` the decay is no part of the gradient: p ← (1 − decoupled_lr · weight_decay) p instead.
+    """
+    total, product = scratch[:2]
     if maximize:
         g = np.negative(g, out=total)
-    if weight_decay:
+    if weight_decay and decoupled_lr is not None:
+        p *= 1 - decoupled_lr * weight_decay
+    elif weight_decay:
         np.multiply(p, weight_decay, out=product)
         g = np.add(g, product, out=total)
     return g
+
+
+def average(mean: Any, g: Any, beta: float, product: Any) -> None:
+    """mean ← mean + (1 − β) (g − mean): an average that forgets, by way of the array `product`."""
+    np.subtract(g, mean, out=product)
+    product *= 1 - beta
+    mean += product
+
+
+def average_square(mean: Any, g: Any, beta: float, product: Any) -> None:
+    """mean ← β mean + (1 − β) g²."""
+    np.multiply(g, g, out=product)
+    product *= 1 - beta
+    mean *= beta
+    mean += product
 
 
 class Optimizer:
@@ -35,6 +62,8 @@ class Optimizer:
     list, a tensor that occurs twice, an unknown option or one out of its range.
     """
 
+    numbers: tuple[str, ...] = ("step",)  # entries of a parameter's state that are numbers, not arrays
+
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor | Mapping):
             raise TypeError(f"{self._name}: params is a list of tensors or of groups, got a single "
@@ -42,6 +71,7 @@ class Optimizer:
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
+        self._stepped = False  # whether step() was called; schedulers ask
         self._buffers: dict[Any, Any] = {}  # dtype -> flat arrays for intermediate values, shared by all parameters
         groups = list(params)
         if not groups:
@@ -65,7 +95,8 @@ class Optimizer:
             raise ValueError(f"{self._name}: a group has no parameters")
         for i, p in enumerate(params):
             if not isinstance(p, Tensor):
-                raise TypeError(f"{self._name}: parameter {i} is a {type(p).__name__}, it must be a tensor")
+                hint = "; pass parameters(), not named_parameters()" if isinstance(p, tuple) else ""
+                raise TypeError(f"{self._name}: parameter {i} is a {type(p).__name__}, it must be a tensor{hint}")
             if not p.is_leaf:
                 raise AutogradError(f"{self._name}: parameter {i}, of shape {p.shape}, was computed by "
                                     f"{p.node.op.name}; only leaves can be optimized: Parameters, or tensors after "
@@ -74,20 +105,36 @@ class Optimizer:
                 raise ValueError(f"{self._name}: parameter {i}, of shape {p.shape}, occurs twice; each belongs to one "
                                  "group")
             taken.add(p)
-        unknown = sorted(set(param_group) - set(self.defaults) - {"params"})
-        if unknown:
-            raise ValueError(f"{self._name}: a group has the option {', '.join(unknown)}; the options are "
-                             f"{', '.join(self.defaults)}")
+        self._refuse(set(param_group) - {*self.defaults, *SCHEDULED, "params"})
         group = {**self.defaults, **param_group, "params": params}
         self.check(group)
         self.param_groups.append(group)
 
+    def _refuse(self, unknown: set[str]) -> None:
+        if unknown:
+            raise ValueError(f"{self._name}: a group has the option {', '.join(sorted(unknown))}; the options are "
+                             f"{', '.join(self.defaults)}")
+
     def check(self, group: dict[str, Any]) -> None:
         """ValueError for options out of their range; subclasses check their own as well."""
         for name in ("lr", "weight_decay", "momentum", "eps"):
-            if name in group and not group[name] >= 0:
-                raise ValueError(f"{self._name}: {name}={group[name]} must not be negative"
-                                 + ("; to climb instead of descend pass maximize=True" if name == "lr" else ""))
+            if name in group:
+                self.check_range(group, name)
+        if "betas" in group:
+            betas = group["betas"]
+            if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+                raise ValueError(f"{self._name}: betas={betas} must be two numbers from 0 up to, but not including, 1")
+
+    def check_range(self, group: dict[str, Any], name: str, high: float = math.inf) -> None:
+        """ValueError unless this option is a number from 0 to `high`; TypeError for a tensor."""
+        value = group[name]
+        if isinstance(value, Tensor):
+            raise TypeError(f"{self._name}: {name} is a tensor, it must be a number; pass {name}.item()")
+        if not value >= 0:
+            raise ValueError(f"{self._name}: {name}={value} must not be negative"
+                             + ("; to climb instead of descend pass maximize=True" if name == "lr" else ""))
+        if value > high:
+            raise ValueError(f"{self._name}: {name}={value} must not be above {high}")
 
     def scratch(self, like: Any, count: int) -> list[Any]:
         """`count` arrays shaped like this one for intermediate values, the same memory for every parameter and step."""
@@ -96,6 +143,13 @@ class Optimizer:
             flat = self._buffers[like.dtype] = np.empty_like(like, shape=(count, like.size), order="C")
         return [flat[i, : like.size].reshape(like.shape) for i in range(count)]
 
+    def begin(self, state: dict[str, Any], like: Any, *names: str) -> None:
+        """Count a step, and make those of the named arrays of the state that are missing: zeros."""
+        state["step"] = state.get("step", 0) + 1
+        for name in names:
+            if name not in state:
+                state[name] = np.zeros_like(like)
+
     def update(self, data: Any, gradient: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
         """Write the parameter's new values into the raw array `data`, and its new state into `state`."""
         raise NotImplementedError(f"{self._name} has no update(data, gradient, state, group)")
@@ -103,6 +157,7 @@ class Optimizer:
     def step(self, closure: Any = None) -> Any:
         """Update every parameter that has a gradient. `closure`, where given, is called first to compute the loss and
         its gradients, and what it returns is returned."""
+        self._stepped = True
         loss = None
         if closure is not None:
             with enable_grad():
@@ -138,8 +193,9 @@ class Optimizer:
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on where the optimizer stood that `state_dict` came from: training resumes to the same bits.
 
-        Values are copied, and converted to the dtypes of the parameters. Raises ValueError where the groups differ in
-        number or size, ShapeError for a state that has not its parameter's shape; then nothing has been loaded.
+        Values are copied, and converted to the dtypes of the parameters. A state dict of torch's optimizer of the same
+        name will do, too. Raises ValueError where the groups differ in number or size or have an option that this
+        optimizer has not, ShapeError for a state that has not its parameter's shape; then nothing has been loaded.
         """
         saved = state_dict["param_groups"]
         sizes, own = [len(g["params"]) for g in saved], [len(g["params"]) for g in self.param_groups]
@@ -154,7 +210,8 @@ class Optimizer:
             state[p] = {name: self._loaded(name, value, p) for name, value in entry.items()}
         groups = []
         for group, theirs in zip(self.param_groups, saved, strict=True):
-            options = {k: tuple(v) if isinstance(v, list) else v for k, v in theirs.items() if k in self.defaults}
+            self._refuse(set(theirs) - {*self.defaults, *SCHEDULED, *NOT_OURS, "params"})
+            options = {k: tuple(v) if isinstance(v, list) else v for k, v in theirs.items() if k not in NOT_OURS}
             groups.append({**group, **options, "params": group["params"]})
         for group in groups:
             self.check(group)
@@ -165,8 +222,8 @@ class Optimizer:
         if not hasattr(value, "shape"):
             return value
         array = value._data if isinstance(value, Tensor) else np.asarray(value)
-        if name == "step":
-            return int(array)
+        if name in self.numbers:
+            return int(array) if name == "step" else float(array)
         if array.shape != p.shape:
             raise ShapeError(f"{self._name}.load_state_dict: {name} has shape {tuple(array.shape)}, its parameter "
                              f"{p.shape}")

@@ -1,0 +1,133 @@
+"""Clipping: gradients made smaller where they are too large, between `backward()` and `optimizer.step()`."""
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+
+from chainrule.graph import no_grad
+from chainrule.tensor import Tensor
+
+__all__ = ["clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm"]
+
+
+def listed(tensors: Any, name: str) -> list[Tensor]:
+    """The tensors, of which one may come alone; TypeError for anything else."""
+    found = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    for i, t in enumerate(found):
+        if not isinstance(t, Tensor):
+            raise TypeError(f"{name}: number {i} is a {type(t).__name__}, it must be a tensor; pass model.parameters()")
+    return found
+
+
+def gradients_of(parameters: Any, name: str) -> list[Tensor]:
+    """The gradients of those parameters that have one; a warning where there are no parameters at all."""
+    found = listed(parameters, name)
+    if not found:
+        warnings.warn(f"{name}: there are no parameters to clip; a generator such as model.parameters() can be used only "
+                      "once", stacklevel=3)
+    return [p.grad for p in found if p.grad is not None]
+
+
+def norm_of(tensors: list[Tensor], norm_type: float, error_if_nonfinite: bool) -> float:
+    """The total norm, whatever the dtypes: the square of 300 is infinite in float16 already."""
+    if not norm_type > 0:
+        raise ValueError(f"norm_type={norm_type} must be positive; float('inf') is the largest magnitude")
+    norms = []
+    with np.errstate(all="ignore"):
+        for t in tensors:
+            flat = t._data.ravel()
+            squares = float(np.dot(flat, flat)) if norm_type == 2 and flat.dtype.itemsize >= 4 else 0.0
+            if 1e-30 < squares < math.inf:
+                norms.append(math.sqrt(squares))
+            elif flat.size:
+                norms.append(float(np.linalg.norm(flat.astype(np.float64), norm_type)))
+        total = float(np.linalg.norm(np.array(norms), norm_type)) if norms else 0.0
+    if error_if_nonfinite and not math.isfinite(total):
+        raise RuntimeError(f"the norm of the gradients (norm_type={norm_type}) is {total}, so they cannot be clipped; to "
+                           "have them scaled all the same pass error_if_nonfinite=False, and to find where it comes from "
+                           "look at each parameter's grad")
+    return total
+
+
+def as_norm(total: float, tensors: list[Tensor]) -> Tensor:
+    """A norm as a tensor of shape () in the tensors' common dtype."""
+    with np.errstate(over="ignore"):
+        return Tensor(np.asarray(total, dtype=np.result_type(*(t.dtype for t in tensors)) if tensors else np.float32))
+
+
+def get_total_norm(tensors: Any, norm_type: float = 2.0, error_if_nonfinite: bool = False) -> Tensor:
+    """The norm of all numbers in these tensors together: (Σ |xᵢ|ᵖ)^(1/p), or max |xᵢ| for p = inf.
+
+    `tensors`: a list of tensors, or one; `norm_type`: p > 0. Returns a tensor of shape () in the tensors' common dtype,
+    0 for an empty list. Raises ValueError for another p, RuntimeError with `error_if_nonfinite` where the norm is
+    infinite or not a number.
+
+    >>> import chainrule as cr
+    >>> get_total_norm([cr.tensor([3.0, 0.0]), cr.tensor([[4.0]])])
+    tensor(5.)
+    """
+    found = listed(tensors, "get_total_norm")
+    return as_norm(norm_of(found, norm_type, error_if_nonfinite), found)
+
+
+def scale_down(gradients: list[Tensor], max_norm: float, total: float) -> None:
+    """Multiply the gradients in place by max_norm / (total + 1e-6), where that is below 1."""
+    if not max_norm >= 0:
+        raise ValueError(f"max_norm={max_norm} must not be negative")
+    scale = max_norm / (total + 1e-6)
+    if not scale >= 1:  # also where it is not a number
+        with no_grad():
+            for g in gradients:
+                g.mul_(scale)
+
+
+def clip_grads_with_norm_(parameters: Any, max_norm: float, total_norm: Any) -> None:
+    """Multiply all gradients, in place, by max_norm / (total_norm + 1e-6) where that is below 1: `clip_grad_norm_` for a
+    norm that is known already. Raises ValueError for a negative `max_norm`.
+
+    >>> import chainrule as cr
+    >>> x = cr.tensor([1.0], requires_grad=True)
+    >>> (8 * x).sum().backward(); clip_grads_with_norm_(x, 1.0, total_norm=16.0); round(x.grad.item(), 4)
+    0.5
+    """
+    scale_down(gradients_of(parameters, "clip_grads_with_norm_"), max_norm, float(total_norm))
+
+
+def clip_grad_norm_(parameters: Any, max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False) -> Tensor:
+    """Scale the gradients, in place and all by the same factor, so that their total norm is at most `max_norm`: the
+    direction stays. Pascanu, Mikolov & Bengio 2013, "On the difficulty of training recurrent neural networks".
+
+    `parameters`: tensors, or one; those without a gradient are passed over. Returns `get_total_norm` of the gradients
+    as they were, a tensor of shape (); log it to see where training becomes unstable. Raises ValueError for a negative
+    `max_norm` and a norm type that is not positive, RuntimeError with `error_if_nonfinite` for a norm that is infinite or
+    not a number; without it an infinite norm makes gradients 0 or NaN.
+
+    >>> import chainrule as cr
+    >>> x = cr.tensor([1.0, 1.0], requires_grad=True)
+    >>> (x * cr.tensor([3.0, 4.0])).sum().backward()
+    >>> clip_grad_norm_([x], max_norm=1.0).item(), [round(g, 4) for g in x.grad.tolist()]
+    (5.0, [0.6, 0.8])
+    """
+    gradients = gradients_of(parameters, "clip_grad_norm_")
+    total = norm_of(gradients, norm_type, error_if_nonfinite)
+    scale_down(gradients, max_norm, total)
+    return as_norm(total, gradients)
+
+
+def clip_grad_value_(parameters: Any, clip_value: float) -> None:
+    """Limit each element of the gradients, in place, to the interval [−clip_value, clip_value].
+
+    Raises ValueError for a negative `clip_value`.
+
+    >>> import chainrule as cr
+    >>> x = cr.tensor([1.0, 1.0], requires_grad=True)
+    >>> (x * cr.tensor([3.0, 0.5])).sum().backward(); clip_grad_value_([x], 1.0); x.grad.tolist()
+    [1.0, 0.5]
+    """
+    if not clip_value >= 0:
+        raise ValueError(f"clip_grad_value_: clip_value={clip_value} must not be negative")
+    with no_grad():
+        for g in gradients_of(parameters, "clip_grad_value_"):
+            g.clamp_(-clip_value, clip_value)

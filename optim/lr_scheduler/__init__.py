@@ -1,0 +1,6 @@
+"""Schedules of the learning rate, named as torch.optim.lr_scheduler's, one family per file."""
+
+from chainrule.optim.lr_scheduler.cycles import *
+from chainrule.optim.lr_scheduler.factors import *
+from chainrule.optim.lr_scheduler.functions import *
+from chainrule.optim.lr_scheduler.scheduler import *
