@@ -1,5 +1,6 @@
 """Data: sets of examples, and the loader that serves them in batches."""
 
+from chainrule.data import augmentation
 from chainrule.data.bytepairs import *
 from chainrule.data.collation import *
 from chainrule.data.datasets import *
