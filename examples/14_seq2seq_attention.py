@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 import chainrule as cr
 from chainrule import functional as F
 from chainrule import layers, optim
+from chainrule.data import pad_sequences
 
 PAD, START, END = 0, 1, 2
 SOURCE_LETTERS = " ,./0123456789abcdefghijklmnopqrstuvwxyz"
@@ -40,11 +41,7 @@ def encode(texts, letters, frame):
     """Texts as integers (N, T), padded, and their lengths; framed by START and END where they are to be written."""
     rows = [[letters.index(letter) + 3 for letter in text] for text in texts]
     rows = [[START, *row, END] for row in rows] if frame else rows
-    lengths = np.array([len(row) for row in rows])
-    tokens = np.full((len(rows), lengths.max()), PAD)
-    for row, values in zip(tokens, rows, strict=True):
-        row[: len(values)] = values
-    return cr.tensor(tokens), lengths
+    return pad_sequences(rows, padding="post", value=PAD, lengths=True)
 
 
 def translate(model, texts):
