@@ -253,7 +253,7 @@ def checksum(skeleton: Any, arrays: Mapping[str, Any]) -> int:
     for name, array in sorted(arrays.items()):
         found = zlib.crc32(json.dumps([name, array.dtype.name, array.shape]).encode(), found)
         little = np.asarray(array, array.dtype.newbyteorder("<"))
-        found = zlib.crc32(little.reshape(-1).view(np.uint8), found)
+        found = zlib.crc32(little.reshape(-1).data, found)
     return found
 
 

@@ -1,6 +1,7 @@
-"""Optimizers, named as torch.optim's, one per file; schedules of their learning rates in `lr_scheduler`."""
+"""Optimizers, named as torch.optim's, one per file; schedules of their learning rates in `lr_scheduler`, the training loop
+in `training`."""
 
-from chainrule.optim import lr_scheduler
+from chainrule.optim import lr_scheduler, training
 from chainrule.optim.adagrad import *
 from chainrule.optim.adam import *
 from chainrule.optim.adamw import *

@@ -51,8 +51,46 @@ def stack(arrays: Sequence[Any]) -> Any:
     return np.stack(arrays)
 
 
-def gather(dataset: Any, indices: Any, collate_fn: Callable[[list[Any]], Any] | None = None) -> Any:
-    """The batch of a dataset's examples at these indices: by its own `batch` method if it has one, else one by one."""
-    if collate_fn is None and hasattr(dataset, "batch"):
-        return dataset.batch(indices)
-    return (collate_fn or collate)([dataset[int(i)] for i in indices])
+def convert(example: Any) -> Any:
+    """An example as it goes to the loop where there are no batches: arrays become tensors, the rest stays as it is."""
+    if isinstance(example, np.ndarray | np.generic):
+        return Tensor(np.asarray(example))
+    if isinstance(example, Mapping):
+        return {key: convert(value) for key, value in example.items()}
+    if isinstance(example, list | tuple):
+        parts = map(convert, example)
+        return type(example)(*parts) if hasattr(example, "_fields") else type(example)(parts)
+    return example
+
+
+def batch_method(dataset: Any) -> Callable[[Any], Any] | None:
+    """The dataset's own `batch`, if it has one that knows its `__getitem__`: a subclass that has changed only
+    `__getitem__`, for one example, must not be passed by."""
+    for kind in type(dataset).__mro__:
+        if "batch" in vars(kind):
+            found: Callable[[Any], Any] = dataset.batch
+            return found
+        if "__getitem__" in vars(kind):
+            return None
+    return None
+
+
+def gather(dataset: Any, indices: Any, collate_fn: Callable[[list[Any]], Any] | None = None,
+           check: Callable[[], None] | None = None) -> Any:
+    """The batch of a dataset's examples at these indices: by its own `batch` method if it has one, else one by one.
+
+    `check` is called before each example: it may raise to give the batch up. Errors get a note that names the example.
+    """
+    batch = batch_method(dataset) if collate_fn is None else None
+    if batch is not None:
+        return batch(indices)
+    examples = []
+    for i in indices.tolist() if isinstance(indices, np.ndarray) else indices:
+        if check is not None:
+            check()
+        try:
+            examples.append(dataset[i])
+        except Exception as error:
+            error.add_note(f"while reading example {i} of a {type(dataset).__name__}")
+            raise
+    return (collate_fn or collate)(examples)

@@ -24,6 +24,10 @@ class ShiftedDigits(TensorDataset):
         down, across = ops.randint(0, 3, (2, len(padded))).data
         return Tensor(windows[np.arange(len(padded)), down, across].reshape(images.shape)), labels
 
+    def batch(self, indices: Any) -> tuple[Tensor, ...]:
+        """The batch of these digits, each moved on its own."""
+        return self[np.asarray(indices)]
+
 
 def digits(shifted: bool = False, held_out: float = 0.2) -> tuple[TensorDataset, TensorDataset]:
     """scikit-learn's 1,797 handwritten digits as (for training, held out): datasets of images (1, 8, 8), float32 from 0

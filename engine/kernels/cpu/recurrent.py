@@ -221,8 +221,8 @@ def _lstm_row_backward(gates: Any, cell: Any, before: Any, dh: Any, dc: Any, d: 
 def _lstm_backward(g: Any, gates: Any, cells: Any, c0: Any, dh: Any, dc: Any, weight: Any, mask: Any, counts: Any,
                    reverse: bool, tasks: int, d: Any) -> None:
     """d (T, N, 4H) from g, that of the output. dh, dc (N, H): the gradients of the last states, then of the first."""
-    steps, batch, width = gates.shape
-    size, zero = width // 4, gates.dtype.type(0)
+    steps, batch, _ = gates.shape
+    zero = gates.dtype.type(0)
     for task in prange(tasks):
         begin, end = task * batch // tasks, (task + 1) * batch // tasks
         for s in range(steps):
@@ -347,8 +347,8 @@ def _gru_row_backward(gates: Any, before: Any, candidate: Any, dh: Any, d: Any, 
 def _gru_backward(g: Any, gates: Any, candidates: Any, before: Any, dh: Any, weight: Any, mask: Any, counts: Any,
                   reverse: bool, tasks: int, d: Any, d_recurrent: Any) -> None:
     """d and d_recurrent (T, N, 3H). dh (N, H): the gradient of the last state, then of the first."""
-    steps, batch, width = gates.shape
-    size, zero = width // 3, gates.dtype.type(0)
+    steps, batch, _ = gates.shape
+    zero = gates.dtype.type(0)
     for task in prange(tasks):
         begin, end = task * batch // tasks, (task + 1) * batch // tasks
         for s in range(steps):
