@@ -12,46 +12,16 @@ from typing import Any
 import numpy as np
 
 from chainrule import functional as F
-from chainrule.data import DataLoader, TensorDataset
+from chainrule.data import DataLoader, TensorDataset, digits
 from chainrule.graph import no_grad
 from chainrule.layers import Conv2d, CrossEntropyLoss, Dropout, Flatten, Linear, MaxPool2d, Module, ReLU, Sequential
-from chainrule.names import ops
 from chainrule.optim import Adam
-from chainrule.random import Generator, manual_seed
+from chainrule.random import manual_seed
 from chainrule.serialization import save_file
-from chainrule.tensor import Tensor
 
 BATCH, RATE = 32, 3e-3
 RIGHT, WRONG, INK = "#2a7f4f", "#c0392b", "#333333"
 PITCH = 1.22  # from one row of digits to the next on the sheet, in inches
-
-
-class ShiftedDigits(TensorDataset):
-    """Digits (N, 1, 8, 8) and their labels (N) for training: each time a digit is drawn it lies up to one pixel
-    elsewhere, so that the network sees more than there are."""
-
-    def batch(self, indices: Any) -> tuple[Tensor, ...]:
-        """The batch of these digits, each moved by -1, 0 or 1 pixels down and across."""
-        images, labels = super().batch(indices)
-        padded = np.pad(images.data, ((0, 0), (0, 0), (1, 1), (1, 1)))  # (N, 1, 10, 10)
-        windows = np.lib.stride_tricks.sliding_window_view(padded, (8, 8), axis=(2, 3))  # (N, 1, 3, 3, 8, 8)
-        down, across = ops.randint(0, 3, (2, len(padded))).data
-        return Tensor(windows[np.arange(len(padded)), :, down, across]), labels
-
-
-def load(shifted: bool) -> tuple[TensorDataset, TensorDataset]:
-    """scikit-learn's digits, 1,797 images with values 0 to 1: (for training, held out). A fifth of each class is held
-    out, and always the same fifth, whatever the seed. `shifted`: those for training move about by a pixel."""
-    from sklearn.datasets import load_digits
-
-    pixels, labels = load_digits(return_X_y=True)
-    images = (pixels.reshape(-1, 1, 8, 8) / 16).astype(np.float32)
-    order = ops.randperm(len(labels), generator=Generator(0)).data
-    classes = [order[labels[order] == digit] for digit in range(10)]
-    held = np.concatenate([c[: round(len(c) / 5)] for c in classes])
-    rest = np.concatenate([c[round(len(c) / 5):] for c in classes])
-    training = ShiftedDigits if shifted else TensorDataset
-    return training(images[rest], labels[rest]), TensorDataset(images[held], labels[held])
 
 
 def build(name: str) -> Sequential:
@@ -65,21 +35,21 @@ def build(name: str) -> Sequential:
         Flatten(), Dropout(0.3), Linear(1024, 10))  # -> (N, 1024) -> (N, 10)
 
 
-def probabilities(model: Module, digits: TensorDataset) -> Any:
+def probabilities(model: Module, examples: TensorDataset) -> Any:
     """What the network believes of each digit: an array (N, 10) whose rows sum to 1."""
     model.eval()
     with no_grad():
-        found = F.softmax(model(digits.tensors[0]), dim=1)
+        found = F.softmax(model(examples.tensors[0]), dim=1)
     model.train()
     return found.data
 
 
-def train(model: Module, digits: TensorDataset, held: TensorDataset, epochs: int) -> tuple[list[float], list[float]]:
+def train(model: Module, examples: TensorDataset, held: TensorDataset, epochs: int) -> tuple[list[float], list[float]]:
     """Train by Adam with a rate that falls to 0 along a cosine; returns the loss of each step and the held-out accuracy
     after each epoch."""
     from tqdm import tqdm
 
-    loader = DataLoader(digits, BATCH, shuffle=True)
+    loader = DataLoader(examples, BATCH, shuffle=True)
     criterion = CrossEntropyLoss()
     optimizer = Adam(model.parameters(), lr=RATE)
     steps = epochs * len(loader)
@@ -177,12 +147,12 @@ def main(arguments: argparse.Namespace) -> int:
     """
     start = time.perf_counter()
     manual_seed(arguments.seed)
-    digits, held = load(shifted=arguments.model == "cnn")  # to an MLP a digit moved by a pixel is another digit
+    training, held = digits(shifted=arguments.model == "cnn")  # to an MLP a digit moved by a pixel is another digit
     model = build(arguments.model)
-    print(f"{len(digits) + len(held):,} handwritten digits of 8 x 8 pixels: "
-          f"{len(digits):,} to learn from, {len(held)} held out\n")
+    print(f"{len(training) + len(held):,} handwritten digits of 8 x 8 pixels: "
+          f"{len(training):,} to learn from, {len(held)} held out\n")
     print(model, end="\n\n", flush=True)
-    losses, accuracies = train(model, digits, held, arguments.epochs)
+    losses, accuracies = train(model, training, held, arguments.epochs)
     seconds = time.perf_counter() - start
     images, labels = (t.data for t in held.tensors)
     belief = probabilities(model, held)

@@ -6,6 +6,8 @@ checkpoint is recomputed, only has to remember its key.
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import Lock
 from typing import Any
 
@@ -13,9 +15,8 @@ from chainrule import kernels
 from chainrule.errors import describe
 from chainrule.state import state
 
-__all__ = ["Generator", "default_generator", "get_rng_state", "initial_seed", "key_of", "manual_seed", "random_bits",
-           "seed",
-           "set_rng_state"]
+__all__ = ["Generator", "as_generator", "default_generator", "drawing_from", "get_rng_state", "initial_seed", "key_of",
+           "manual_seed", "random_bits", "seed", "set_rng_state"]
 
 Key = tuple[int, int]
 
@@ -93,6 +94,37 @@ class Generator:
 default_generator = Generator()
 
 
+def as_generator(generator: Any) -> Generator | None:
+    """A Generator as it is, a new one for a seed, None (the default one) for None."""
+    return generator if generator is None or isinstance(generator, Generator) else Generator(generator)
+
+
+def current() -> Generator:
+    """What draws that are given no generator come from, in this thread."""
+    found: Generator = state.generator or default_generator
+    return found
+
+
+@contextmanager
+def drawing_from(generator: Generator) -> Iterator[Generator]:
+    """Inside the `with` block, in this thread, this generator takes the place of the default one.
+
+    Whatever draws without being given a generator draws from it, and `manual_seed`, `get_rng_state` and the like mean
+    it; the default generator stays as it is.
+
+    >>> import chainrule as cr
+    >>> with cr.random.drawing_from(cr.Generator(7)):
+    ...     inside = cr.rand(2)
+    >>> bool((inside == cr.rand(2, generator=cr.Generator(7))).all())
+    True
+    """
+    before, state.generator = state.generator, generator
+    try:
+        yield generator
+    finally:
+        state.generator = before
+
+
 def manual_seed(seed: Any) -> Generator:
     """Seed the default generator, from which everything draws that is given none; returns it.
 
@@ -103,33 +135,33 @@ def manual_seed(seed: Any) -> Generator:
     >>> _ = cr.manual_seed(0); bool((cr.rand(3) == a).all())
     True
     """
-    return default_generator.manual_seed(seed)
+    return current().manual_seed(seed)
 
 
 def seed() -> int:
     """Seed the default generator from the operating system; returns the seed."""
-    return default_generator.seed()
+    return current().seed()
 
 
 def initial_seed() -> int:
     """The seed of the default generator."""
-    return default_generator.initial_seed()
+    return current().initial_seed()
 
 
 def get_rng_state() -> Key:
     """The default generator's state, for `set_rng_state`: (seed, number of draws)."""
-    return default_generator.get_state()
+    return current().get_state()
 
 
 def set_rng_state(state: Any) -> None:
     """Let the default generator go on from a state that `get_rng_state` returned."""
-    default_generator.set_state(state)
+    current().set_state(state)
 
 
 def key_of(generator: Generator | None) -> Key:
     """The key of the next draw from this generator, or from the default one."""
     if generator is None:
-        return default_generator.next_key()
+        return current().next_key()
     if not isinstance(generator, Generator):
         raise TypeError(f"generator={generator!r:.60}: pass a chainrule.random.Generator")
     return generator.next_key()

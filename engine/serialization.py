@@ -8,6 +8,7 @@ and tuples, whose skeleton goes into the metadata as JSON.
 import json
 import math
 import os
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ StrPath = str | os.PathLike[str]
 DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "I64": "int64", "I32": "int32", "I16": "int16",
           "I8": "int8",
           "U64": "uint64", "U32": "uint32", "U16": "uint16", "U8": "uint8", "BOOL": "bool"}
-SKELETON = "chainrule"  # the metadata entry that holds what `save` saved
+SKELETON = "chainrule"  # the metadata entry that holds what `save` saved, below a checksum of it and of the tensors
 
 
 # ---- writing
@@ -246,13 +247,24 @@ def _assemble(skeleton: Any, tensors: dict[str, Tensor]) -> Any:
     return {"list": list, "tuple": tuple}[kind](parts)
 
 
+def checksum(skeleton: Any, arrays: Mapping[str, Any]) -> int:
+    """The CRC-32 of a structure: of its JSON, and of each array's name, dtype, shape and bytes in C order."""
+    found = zlib.crc32(json.dumps(skeleton).encode())
+    for name, array in sorted(arrays.items()):
+        found = zlib.crc32(json.dumps([name, array.dtype.name, array.shape]).encode(), found)
+        little = np.asarray(array, array.dtype.newbyteorder("<"))
+        found = zlib.crc32(little.reshape(-1).data, found)
+    return found
+
+
 def save(obj: Any, path: StrPath) -> None:
     """Write nested dicts, lists and tuples of tensors, texts, numbers, bools and None to a file; `load` gives them
     back.
 
     For optimizers' and training states. The file is in the safetensors format, tensors under their paths
     ("model.weight"); a tensor that occurs twice is saved once. NumPy scalars become Python numbers, arrays become
-    tensors. Written as by `save_file`. Raises DtypeError, naming the place, for anything else.
+    tensors. Written as by `save_file`, with a checksum that `load` looks at. Raises DtypeError, naming the place, for
+    anything else.
 
     >>> import chainrule as cr, tempfile, os
     >>> path = os.path.join(tempfile.mkdtemp(), "state.safetensors")
@@ -262,7 +274,8 @@ def save(obj: Any, path: StrPath) -> None:
     """
     parts = _Skeleton()
     skeleton = parts.take(obj, ())
-    _replace(path, parts.tensors, {SKELETON: json.dumps(skeleton)})
+    checked = {"crc32": [checksum(skeleton, parts.tensors), skeleton]}
+    _replace(path, parts.tensors, {SKELETON: json.dumps(checked)})
 
 
 def load(path: StrPath) -> Any:
@@ -272,6 +285,11 @@ def load(path: StrPath) -> Any:
         raise FileError(f"{os.fspath(path)}: was not written by save(); read its tensors with load_file()")
     tensors = load_file(path)
     try:
-        return _assemble(json.loads(metadata[SKELETON]), tensors)
+        expected, skeleton = json.loads(metadata[SKELETON])["crc32"]
+        intact = checksum(skeleton, {name: t._data for name, t in tensors.items()}) == expected
+        found = _assemble(skeleton, tensors)
     except (ValueError, TypeError, KeyError):
         raise FileError(f"{os.fspath(path)}: damaged: what it says about its structure cannot be read") from None
+    if not intact:
+        raise FileError(f"{os.fspath(path)}: damaged: by their checksum its contents are not what was saved")
+    return found

@@ -11,6 +11,7 @@ class State(threading.local):
     backend: Any = None  # a kernels namespace forced by `with backend(...)`
     recomputing: bool = False  # a checkpoint runs its function again: running statistics stay as they are
     anomaly: bool = False  # inside detect_anomaly: look for NaN in every gradient
+    generator: Any = None  # what random draws come from inside random.drawing_from
 
 
 state = State()

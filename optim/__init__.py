@@ -1,8 +1,8 @@
-"""Optimizers, named as torch.optim's, one per file; schedules of their learning rates in `lr_scheduler`; averaging, which torch
-has in `swa_utils`."""
+"""Optimizers, named as torch.optim's, one per file; schedules of their learning rates in `lr_scheduler`, averages of models
+(torch's `swa_utils`) in `averaging`, the training loop in `training`."""
 
 from chainrule.optim import averaging as swa_utils
-from chainrule.optim import lr_scheduler
+from chainrule.optim import lr_scheduler, training
 from chainrule.optim.adadelta import *
 from chainrule.optim.adagrad import *
 from chainrule.optim.adam import *

@@ -1,12 +1,13 @@
 """Datasets and the loader."""
 
+import sys
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.data import DataLoader, Dataset, Subset, TensorDataset, collate, random_split
+from chainrule.data import DataLoader, Dataset, Subset, TensorDataset, collate, digits, random_split
 
 
 class Pair(NamedTuple):
@@ -102,3 +103,31 @@ def test_subsets_and_splits():
     for bad, problem in (([3, 3], "sum to 6, the dataset has 11"), ([0.5, 0.2], "must be positive and sum to 1")):
         with pytest.raises(ValueError, match=problem):
             random_split(numbers(11), bad)
+
+
+def test_digits():
+    pytest.importorskip("sklearn")
+    training, held = digits(shifted=True)
+    images, labels = training.batch(np.arange(100))
+    original = training.tensors[0].data[:100]
+    assert images.shape == (100, 1, 8, 8) and images.dtype == cr.float32 and labels.dtype == cr.int64
+    assert training[3][0].shape == (1, 8, 8) and training[3][1].shape == ()
+    moved = 0
+    for new, old in zip(images.data[:, 0], original[:, 0], strict=True):
+        shifts = {(a, b): np.pad(old, 1)[a: a + 8, b: b + 8] for a in range(3) for b in range(3)}
+        found = [where for where, shifted in shifts.items() if np.array_equal(new, shifted)]
+        assert found
+        moved += (1, 1) not in found
+    assert moved > 50
+    counts = np.bincount(held.tensors[1].data)
+    assert counts.sum() == 359 and counts.min() >= 34 and np.array_equal(labels.data, training.tensors[1].data[:100])
+    assert np.array_equal(digits()[1].tensors[0].data, held.tensors[0].data)
+    assert [len(part) for part in digits(held_out=0.5)] == [899, 898]
+    with pytest.raises(ValueError, match="held_out=1.5"):
+        digits(held_out=1.5)
+
+
+def test_digits_without_their_extra_name_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)  # how Python marks a module that cannot be imported
+    with pytest.raises(ModuleNotFoundError, match=r'pip install "chainrule\[demo\]"'):
+        digits()

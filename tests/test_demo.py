@@ -35,32 +35,13 @@ def test_demo_writes_its_files_and_repeats_bit_by_bit(tmp_path, capsys):
     same = [all(np.array_equal(weights[0][n].data, other[n].data) for n in weights[0]) for other in weights[1:]]
     assert same == [True, False]
     assert (tmp_path / "a/mlp.safetensors").read_bytes() == (tmp_path / "b/mlp.safetensors").read_bytes()
-    from chainrule.demo import build, load, probabilities
+    from chainrule.demo import build, probabilities
 
     model = build("mlp")
     model.load_state_dict(weights[0])
-    _, held = load(shifted=False)
+    _, held = cr.data.digits()
     right = (probabilities(model, held).argmax(1) == held.tensors[1].data).sum()
     assert f"{right} of 359 held-out digits read right" in text and right > 180
-
-
-def test_demo_digits():
-    from chainrule.demo import load
-
-    training, held = load(shifted=True)
-    images, labels = training.batch(np.arange(100))
-    original = training.tensors[0].data[:100]
-    assert images.shape == (100, 1, 8, 8) and images.dtype == cr.float32
-    moved = 0
-    for new, old in zip(images.data[:, 0], original[:, 0], strict=True):
-        shifts = {(a, b): np.pad(old, 1)[a: a + 8, b: b + 8] for a in range(3) for b in range(3)}
-        found = [where for where, shifted in shifts.items() if np.array_equal(new, shifted)]
-        assert found
-        moved += (1, 1) not in found
-    assert moved > 50
-    counts = np.bincount(held.tensors[1].data)
-    assert counts.sum() == 359 and counts.min() >= 34 and np.array_equal(labels.data, training.tensors[1].data[:100])
-    assert np.array_equal(load(shifted=False)[1].tensors[0].data, held.tensors[0].data)
 
 
 def test_sheet_with_nothing_wrong_and_with_much_wrong(tmp_path):

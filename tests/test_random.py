@@ -247,3 +247,27 @@ def test_dropout_refuses() -> None:
         functional.dropout(cr.arange(3))
     with pytest.raises(cr.ShapeError, match=r"dropout2d\(float32\(3, 4\)\): takes \(N, C, L, L\)"):
         functional.dropout2d(cr.ones(3, 4))
+
+
+def test_drawing_from_takes_the_place_of_the_default_generator_in_its_thread() -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    cr.manual_seed(3)
+    before = cr.random.get_rng_state()
+    own = cr.Generator(8)
+    with cr.random.drawing_from(own) as inside:
+        assert inside is own
+        drawn = cr.rand(3), functional.dropout(cr.ones(50))
+        with cr.random.drawing_from(cr.Generator(9)):
+            deeper = cr.rand(3)
+        with ThreadPoolExecutor(1) as other:
+            assert other.submit(cr.random.get_rng_state).result() == before
+        assert cr.random.get_rng_state() == own.get_state() == (8, 2)
+        assert cr.manual_seed(8) is own
+        assert cr.random.initial_seed() == 8 and (cr.rand(3) == drawn[0]).all()
+    assert cr.random.get_rng_state() == before
+    assert (cr.rand(3, generator=cr.Generator(9)) == deeper).all() and not (deeper == drawn[0]).any()
+    with pytest.raises(KeyError):
+        with cr.random.drawing_from(own):
+            raise KeyError
+    assert cr.random.get_rng_state() == before
