@@ -12,8 +12,7 @@ import chainrule as cr
 from chainrule import functional as F
 from chainrule import layers, optim
 from chainrule.data import DataLoader, TensorDataset
-from chainrule.optim.lr_scheduler import StepLR
-ReduceLROnPlateau = None
+from chainrule.optim.lr_scheduler import ReduceLROnPlateau, StepLR
 from chainrule.optim.training import Accuracy, Callback, EarlyStopping, F1, evaluate, fit, predict
 
 RANDOM = np.random.default_rng(0)
@@ -118,7 +117,7 @@ def test_scheduler_per_step_and_plateau():
 def test_a_plateau_lowers_the_rate():
     model = network()
     optimizer = optim.SGD(model.parameters(), lr=1e-9)
-    _, history = train(model, optimizer=optimizer, epochs=5, scheduler=ReduceLROnPlateau(optimizer, patience=0, factor=0.5))
+    _, history = train(model, optimizer=optimizer, epochs=5, scheduler=ReduceLROnPlateau(optimizer, patience=0, factor=0.5, eps=0.0))
     assert history["lr"][0] == 1e-9 and history["lr"][-1] < 1e-9
 
 
@@ -338,10 +337,8 @@ def test_a_plateau_must_go_by_something_in_the_right_direction():
     for options, match in (({"schedule": "step"}, "schedule='epoch'"), ({"monitor": "accuracy"}, "mode='max'")):
         with pytest.raises(ValueError, match=match):
             train(model, optimizer=optimizer, metrics=Accuracy(), scheduler=ReduceLROnPlateau(optimizer), **options)
-    closure = optim.SGD(model.parameters())
-    closure.step = lambda closure: None
-    with pytest.raises(TypeError, match=r"optimizer.step\(closure\)"):
-        train(model, optimizer=closure)
+    with pytest.raises(TypeError, match=r"LBFGS computes the loss several times .*optimizer.step\(closure\)"):
+        train(model, optimizer=optim.LBFGS(model.parameters()))
 
 
 class Interrupt(Callback):
