@@ -80,7 +80,7 @@ class RandomCrop(Picture):
             raise ShapeError(f"RandomCrop({describe(batch)}): a picture of {padded.shape[2:]} with its padding has no part of "
                              f"size {self.size}")
         windows = np.lib.stride_tricks.sliding_window_view(padded, self.size, axis=(2, 3))  # (N, C, rows, columns, H, W)
-        down, across = (self.integers(0, r, len(batch)) for r in room)
+        down, across = self.places(len(batch), *room)
         return windows[np.arange(len(batch)), :, down, across]  # (N, C, H, W)
 
 
@@ -217,8 +217,9 @@ class Cutout(Picture):
 
     def apply(self, batch: Any) -> Any:
         """The batch with a square missing in each picture."""
-        top, left = (self.integers(0, n - 1, len(batch)) - self.size // 2 for n in batch.shape[2:])
-        return blank(batch, top, left, self.size, self.size, self.value)
+        top, left = self.places(len(batch), batch.shape[2] - 1, batch.shape[3] - 1)
+        half = self.size // 2
+        return blank(batch, top - half, left - half, self.size, self.size, self.value)
 
 
 class RandomErasing(Picture):
@@ -249,7 +250,7 @@ class RandomErasing(Picture):
         chosen = self.uniform(0, 1, count) < self.p
         height = np.minimum(np.round(np.sqrt(area * ratio)), rows).astype(np.int64) * chosen
         width = np.minimum(np.round(np.sqrt(area / ratio)), columns).astype(np.int64)
-        top, left = (np.floor(self.uniform(0, 1, count) * (room + 1)) for room in (rows - height, columns - width))
+        top, left = self.places(count, rows - height, columns - width)
         return blank(batch, top, left, height, width, self.value)
 
 

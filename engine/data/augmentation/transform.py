@@ -69,6 +69,11 @@ class Transform:
         """Integers of [low, high]: with both ends."""
         return ops.randint(low, high + 1, shape, generator=self.generator)._data
 
+    def places(self, count: int, *rooms: Any) -> list[Any]:
+        """For each room, a number or an array (N), integers (N) from 0 to it, each as likely; all by one draw."""
+        draws = self.uniform(0, 1, len(rooms), count)
+        return [np.floor(draw * (room + 1)).astype(np.int64) for draw, room in zip(draws, rooms, strict=True)]
+
     def floats(self, batch: Any) -> Any:
         """The batch itself; DtypeError where its elements are no floats, since what is computed would be none."""
         if batch.dtype.kind != "f":
