@@ -1,84 +1,98 @@
-"""Modules that hold modules: in a row, in a list, in a dict."""
+"""Modules that hold modules or parameters: in a row, in a list, in a dict."""
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Self, overload
+from typing import Any, ClassVar, Generic, Self, TypeVar, cast, overload
 
-from chainrule.layers.module import Module
+from chainrule.layers.module import Module, Parameter
+from chainrule.names import ops
 
-__all__ = ["ModuleDict", "ModuleList", "Sequential"]
+__all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"]
+
+Part = TypeVar("Part", Module, Parameter)
 
 
-class Indexed(Module):
-    """What Sequential and ModuleList share: modules named "0", "1", … in a row, reached by index or slice."""
+def as_parameter(value: Any) -> Parameter:
+    """A parameter of a tensor, an array or a list of numbers; a parameter itself."""
+    return value if isinstance(value, Parameter) else Parameter(ops.as_tensor(value))
+
+
+class Indexed(Module, Generic[Part]):
+    """What the lists share: parts named "0", "1", … in a row, reached by index or slice."""
+
+    _kind: ClassVar[type] = Module
+
+    def _put(self, name: str, part: Any) -> None:
+        self.add_module(name, part)
 
     def __len__(self) -> int:
-        return sum(1 for _ in self._own(Module))
+        return sum(1 for _ in self._own(self._kind))
 
-    def __iter__(self) -> Iterator[Module]:
-        return iter([module for _, module in self._own(Module)])
+    def __iter__(self) -> Iterator[Part]:
+        return iter([part for _, part in self._own(self._kind)])
 
     def _name(self, index: int) -> str:
-        names = [name for name, _ in self._own(Module)]
+        names = [name for name, _ in self._own(self._kind)]
         position = index.__index__()
         if not -len(names) <= position < len(names):
-            raise IndexError(f"{type(self).__name__}: index {position} is out of range, it holds {len(names)} modules")
+            raise IndexError(f"{type(self).__name__}: index {position} is out of range, it holds {len(names)} "
+                             f"{self._kind.__name__.lower()}s")
         return names[position]
 
-    def _rename(self, modules: Iterable[Module]) -> None:
-        """Hold these modules from now on, named by their places."""
-        for name, _ in list(self._own(Module)):
+    def _rename(self, parts: Iterable[Part]) -> None:
+        """Hold these parts from now on, named by their places."""
+        for name, _ in list(self._own(self._kind)):
             delattr(self, name)
-        for i, module in enumerate(modules):
-            self.add_module(str(i), module)
+        for i, part in enumerate(parts):
+            self._put(str(i), part)
 
     @overload
-    def __getitem__(self, index: int) -> Module: ...
+    def __getitem__(self, index: int) -> Part: ...
     @overload
     def __getitem__(self, index: slice) -> Self: ...
-    def __getitem__(self, index: int | slice) -> Module | Self:
-        """The module at an index, or a new container of a slice, which shares the modules."""
+    def __getitem__(self, index: int | slice) -> Part | Self:
+        """The part at an index, or a new container of a slice, which shares the parts."""
         if isinstance(index, slice):
-            return self._of(list(self._own(Module))[index])
-        found: Module = vars(self)[self._name(index)]
+            return self._of(list(self._own(self._kind))[index])
+        found: Part = vars(self)[self._name(index)]
         return found
 
-    def _of(self, named: list[tuple[str, Module]]) -> Self:
+    def _of(self, named: list[tuple[str, Part]]) -> Self:
         out = type(self).__new__(type(self))
         out.training = self.training
-        out._rename(module for _, module in named)
+        out._rename(part for _, part in named)
         return out
 
-    def __setitem__(self, index: int, module: Module) -> None:
-        """Put another module at an index."""
-        self.add_module(self._name(index), module)
+    def __setitem__(self, index: int, part: Part) -> None:
+        """Put another part at an index."""
+        self._put(self._name(index), part)
 
     def __delitem__(self, index: int | slice) -> None:
-        """Take modules out; those after them move up."""
-        modules = list(self)
-        del modules[index]
-        self._rename(modules)
+        """Take parts out; those after them move up."""
+        parts = list(self)
+        del parts[index]
+        self._rename(parts)
 
-    def append(self, module: Module) -> Self:
-        """Add a module at the end."""
-        self.add_module(str(len(self)), module)
+    def append(self, part: Part) -> Self:
+        """Add a part at the end."""
+        self._put(str(len(self)), part)
         return self
 
-    def extend(self, modules: Iterable[Module]) -> Self:
-        """Add modules at the end."""
-        for module in list(modules):
-            self.append(module)
+    def extend(self, parts: Iterable[Part]) -> Self:
+        """Add parts at the end."""
+        for part in list(parts):
+            self.append(part)
         return self
 
-    def insert(self, index: int, module: Module) -> Self:
-        """Add a module before the one at an index; those after it move down."""
-        modules = list(self)
-        modules.insert(index, module)
-        self._rename(modules)
+    def insert(self, index: int, part: Part) -> Self:
+        """Add a part before the one at an index; those after it move down."""
+        parts = list(self)
+        parts.insert(index, part)
+        self._rename(parts)
         return self
 
 
-class Sequential(Indexed):
+class Sequential(Indexed[Module]):
     """The modules one after the other: each takes what the one before it returned.
 
     `Sequential(a, b, c)`, or `Sequential(OrderedDict(first=a, second=b))` with names; an index gives a module, a slice
@@ -110,7 +124,7 @@ class Sequential(Indexed):
         return input
 
 
-class ModuleList(Indexed):
+class ModuleList(Indexed[Module]):
     """A list of modules, whose parameters are found (those of modules in a plain list would not be).
 
     It has no forward: loop over it.
@@ -125,33 +139,45 @@ class ModuleList(Indexed):
         self.extend(modules)
 
 
-class ModuleDict(Module):
-    """A dict of modules, whose parameters are found (those of modules in a plain dict would not be).
+class ParameterList(Indexed[Parameter]):
+    """A list of parameters, which are found (those in a plain list would not be). Tensors and arrays become parameters.
 
-    Keys are strings without dots that are not names of its methods; they keep their order. It has no forward.
-
-    >>> from chainrule.layers import Identity
-    >>> heads = ModuleDict({"left": Identity(), "right": Identity()})
-    >>> "left" in heads, list(heads)
-    (True, ['left', 'right'])
+    >>> import chainrule as cr
+    >>> weights = ParameterList([cr.zeros(2, 3)]).append(cr.ones(3))
+    >>> len(weights), [name for name, _ in weights.named_parameters()]
+    (2, ['0', '1'])
     """
 
-    def __init__(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] = ()) -> None:
-        self.update(modules)
+    _kind = Parameter
 
-    def __getitem__(self, key: str) -> Module:
-        """The module of a key; KeyError where there is none."""
-        found = vars(self).get(key)
-        if not isinstance(found, Module):
+    def __init__(self, values: Iterable[Any] = ()) -> None:
+        self.extend(values)
+
+    def _put(self, name: str, part: Any) -> None:
+        self.register_parameter(name, as_parameter(part))
+
+
+class Keyed(Module, Generic[Part]):
+    """What the dicts share. Keys are strings without dots that are not names of its methods; they keep their order."""
+
+    _kind: ClassVar[type] = Module
+
+    def __init__(self, parts: Mapping[str, Part] | Iterable[tuple[str, Part]] = ()) -> None:
+        self.update(parts)
+
+    def __getitem__(self, key: str) -> Part:
+        """The part of a key; KeyError where there is none."""
+        found: Any = vars(self).get(key)
+        if not isinstance(found, self._kind):
             raise KeyError(f"{key!r}; the keys are {', '.join(map(repr, self)) or 'none'}")
-        return found
+        return cast(Part, found)
 
-    def __setitem__(self, key: str, module: Module) -> None:
-        """Put a module under a key."""
-        self.add_module(key, module)
+    def __setitem__(self, key: str, part: Part) -> None:
+        """Put a part under a key."""
+        self.add_module(key, part)  # type: ignore[arg-type]
 
     def __delitem__(self, key: str) -> None:
-        """Take the module of a key out."""
+        """Take the part of a key out."""
         self.pop(key)
 
     def __len__(self) -> int:
@@ -165,23 +191,52 @@ class ModuleDict(Module):
 
     def keys(self) -> list[str]:
         """The keys in order."""
-        return [key for key, _ in self._own(Module)]
+        return [key for key, _ in self.items()]
 
-    def values(self) -> list[Module]:
-        """The modules in order."""
-        return [module for _, module in self._own(Module)]
+    def values(self) -> list[Part]:
+        """The parts in order."""
+        return [part for _, part in self.items()]
 
-    def items(self) -> list[tuple[str, Module]]:
-        """(key, module) pairs in order."""
-        return list(self._own(Module))
+    def items(self) -> list[tuple[str, Part]]:
+        """(key, part) pairs in order."""
+        return list(self._own(self._kind))
 
-    def pop(self, key: str) -> Module:
-        """Take the module of a key out and return it."""
-        module = self[key]
+    def pop(self, key: str) -> Part:
+        """Take the part of a key out and return it."""
+        part = self[key]
         delattr(self, key)
-        return module
+        return part
 
-    def update(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]]) -> None:
-        """Add modules by key, from a mapping or from pairs."""
-        for key, module in modules.items() if isinstance(modules, Mapping) else modules:
-            self[key] = module
+    def update(self, parts: Mapping[str, Part] | Iterable[tuple[str, Part]]) -> None:
+        """Add parts by key, from a mapping or from pairs."""
+        pairs: Any = parts.items() if isinstance(parts, Mapping | Keyed) else parts
+        for key, part in pairs:
+            self[key] = part
+
+
+class ModuleDict(Keyed[Module]):
+    """A dict of modules, whose parameters are found (those of modules in a plain dict would not be).
+
+    Keys are strings without dots that are not names of its methods; they keep their order. It has no forward.
+
+    >>> from chainrule.layers import Identity
+    >>> heads = ModuleDict({"left": Identity(), "right": Identity()})
+    >>> "left" in heads, list(heads)
+    (True, ['left', 'right'])
+    """
+
+
+class ParameterDict(Keyed[Parameter]):
+    """A dict of parameters, which are found (those in a plain dict would not be). Tensors and arrays become parameters.
+
+    >>> import chainrule as cr
+    >>> weights = ParameterDict({"left": cr.zeros(2), "right": cr.ones(2)})
+    >>> weights["left"]
+    Parameter([0., 0.], requires_grad=True)
+    """
+
+    _kind = Parameter
+
+    def __setitem__(self, key: str, part: Any) -> None:
+        """Put a parameter under a key."""
+        self.register_parameter(key, as_parameter(part))

@@ -1,16 +1,19 @@
 """Fully connected layers, and the layers that change nothing but the shape."""
 
+import math
 from typing import Any
 
 import numpy as np
 
 from chainrule import dtypes
 from chainrule import functional as F
+from chainrule.errors import ShapeError
 from chainrule.layers import initializers as init
+from chainrule.layers.configured import Configured
 from chainrule.layers.module import Module, Parameter
 from chainrule.tensor import Tensor
 
-__all__ = ["Flatten", "Identity", "Linear"]
+__all__ = ["Bilinear", "Flatten", "Identity", "Linear", "Unflatten"]
 
 
 def empty(*shape: int, device: Any, dtype: Any) -> Parameter:
@@ -19,7 +22,7 @@ def empty(*shape: int, device: Any, dtype: Any) -> Parameter:
     return Parameter(data if device is None else data.to(device))
 
 
-class Linear(Module):
+class Linear(Configured):
     """y = x Wᵀ + b over the last axis.
 
     x (…, in_features), W (out_features, in_features), b (out_features), y (…, out_features).
@@ -50,10 +53,41 @@ class Linear(Module):
         """x (…, in_features) -> (…, out_features)."""
         return F.linear(input, self.weight, self.bias)
 
-    def extra_repr(self) -> str:
-        """in_features, out_features, and bias=False where there is none."""
-        return f"{self.in_features}, {self.out_features}" + (", bias=False" if self.bias is None else "")
 
+class Bilinear(Configured):
+    """y_k = Σ_ij x1_i W_kij x2_j + b_k over the last axes.
+
+    x1 (…, in1_features), x2 (…, in2_features) with equal leading axes, W (out_features, in1_features, in2_features),
+    b (out_features), y (…, out_features). Both start uniform on ±1/√in1_features. Raises ShapeError where the inputs do
+    not fit.
+
+    >>> import chainrule as cr
+    >>> layer = Bilinear(2, 3, 4)
+    >>> layer(cr.ones(5, 2), cr.ones(5, 3)).shape, layer.weight.shape
+    ((5, 4), (4, 2, 3))
+    """
+
+    weight: Parameter
+    bias: Parameter | None
+
+    def __init__(self, in1_features: int, in2_features: int, out_features: int, bias: bool = True, device: Any = None,
+                 dtype: Any = None) -> None:
+        if in1_features < 1:
+            raise ShapeError(f"Bilinear: in1_features={in1_features} must be at least 1")
+        self.in1_features, self.in2_features, self.out_features = in1_features, in2_features, out_features
+        self.weight = empty(out_features, in1_features, in2_features, device=device, dtype=dtype)
+        self.bias = empty(out_features, device=device, dtype=dtype) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the first values anew."""
+        bound = 1 / math.sqrt(self.in1_features)
+        for parameter in self.parameters():
+            init.uniform_(parameter, -bound, bound)
+
+    def forward(self, input1: Tensor, input2: Tensor) -> Tensor:
+        """x1 (…, in1_features), x2 (…, in2_features) -> (…, out_features)."""
+        return F.bilinear(input1, input2, self.weight, self.bias)
 
 class Identity(Module):
     """The input itself. Arguments are ignored, so that it can stand in for any layer.
@@ -88,3 +122,21 @@ class Flatten(Module):
     def extra_repr(self) -> str:
         """The axes where they are not the default."""
         return "" if (self.start_dim, self.end_dim) == (1, -1) else f"{self.start_dim}, {self.end_dim}"
+
+
+class Unflatten(Configured):
+    """One axis as several: the inverse of Flatten. One of the sizes may be -1, what is left over.
+
+    Raises ShapeError where the sizes do not multiply to the axis'.
+
+    >>> import chainrule as cr
+    >>> Unflatten(1, (2, -1))(cr.zeros(3, 8)).shape
+    (3, 2, 4)
+    """
+
+    def __init__(self, dim: int, unflattened_size: Any) -> None:
+        self.dim, self.unflattened_size = dim, tuple(unflattened_size)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """input with that axis divided."""
+        return input.unflatten(self.dim, self.unflattened_size)

@@ -1,71 +1,159 @@
-"""Losses as layers: each takes (input, target) and returns one number unless `reduction="none"`."""
+"""Losses that compare numbers or distributions, as layers, and what all losses share.
+
+Each takes what its function in `chainrule.functional` takes and returns one number, or one for each element or sample
+with `reduction="none"`. The constructors have torch's arguments in torch's order; `size_average` and `reduce` among them
+are the former way to say `reduction`, understood with a warning. Classification losses stand in
+`losses_classification.py`, those of pairs, triplets and sequences in `losses_ranking.py`.
+"""
 
 from typing import Any
 
 from chainrule import functional as F
+from chainrule.functional.losses import reduction_of
 from chainrule.layers.module import Module
+from chainrule.layers.showing import changed
 from chainrule.tensor import Tensor
 
-__all__ = ["CrossEntropyLoss", "MSELoss"]
+__all__ = ["GaussianNLLLoss", "HuberLoss", "KLDivLoss", "L1Loss", "MSELoss", "PoissonNLLLoss", "SmoothL1Loss"]
 
 
-def check_reduction(name: str, reduction: str) -> str:
-    """The reduction; ValueError for another word than mean, sum and none."""
-    if reduction not in ("mean", "sum", "none"):
-        raise ValueError(f"{name}: reduction={reduction!r}; choose 'mean', 'sum' or 'none'")
-    return reduction
+class Loss(Module):
+    """What all losses share: a function, the reduction, and the function's other arguments kept as attributes."""
+
+    compute: Any  # the function of chainrule.functional
+    arguments: dict[str, Any] = {}  # its arguments that this layer keeps, with the values that repr leaves out
+    reductions: tuple[str, ...] = ("mean", "sum", "none")
+
+    def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean") -> None:
+        name = type(self).__name__
+        if reduction not in self.reductions:
+            *words, last = map(repr, self.reductions)
+            raise ValueError(f"{name}: reduction={reduction!r}; choose {', '.join(words)} or {last}")
+        self.reduction = reduction_of(name, reduction, size_average, reduce)
+
+    def forward(self, *inputs: Any, **named: Any) -> Tensor:
+        """The loss of the function's inputs, in its order or by its names."""
+        kept = {name: getattr(self, name) for name in self.arguments}
+        found: Tensor = self.compute(*inputs, **named, reduction=self.reduction, **kept)
+        return found
+
+    def extra_repr(self) -> str:
+        """What is not the default; tensors not at all."""
+        numbers = {name: usual for name, usual in self.arguments.items() if not isinstance(getattr(self, name), Tensor)}
+        return changed(self, reduction="mean", **numbers)
 
 
-class MSELoss(Module):
-    """The mean of (input − target)² over all elements; their sum, or each, by `reduction`.
+class L1Loss(Loss):
+    """|input − target|, the mean over all elements unless `reduction` says "sum" or "none"; both of one shape.
+
+    >>> import chainrule as cr
+    >>> L1Loss()(cr.tensor([1.0, 2.0]), cr.tensor([1.0, 4.0])).item()
+    1.0
+    """
+
+    compute = staticmethod(F.l1_loss)
+
+
+class MSELoss(Loss):
+    """(input − target)², the mean over all elements unless `reduction` says "sum" or "none"; both of one shape.
 
     >>> import chainrule as cr
     >>> MSELoss()(cr.tensor([1.0, 2.0]), cr.tensor([1.0, 4.0])).item()
     2.0
     """
 
-    def __init__(self, *, reduction: str = "mean") -> None:
-        self.reduction = check_reduction("MSELoss", reduction)
-
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        """input and target of the same shape."""
-        return F.mse_loss(input, target, reduction=self.reduction)
-
-    def extra_repr(self) -> str:
-        """The reduction where it is not the mean."""
-        return "" if self.reduction == "mean" else f"reduction={self.reduction!r}"
+    compute = staticmethod(F.mse_loss)
 
 
-class CrossEntropyLoss(Module):
-    """−log of the probability that softmax(input) gives the target class.
+class SmoothL1Loss(Loss):
+    """With d = input − target: ½ d² / beta where |d| < beta, else |d| − ½ beta; both of one shape.
 
-    input (N, C, …): logits; target (N, …): class indices, or (N, C, …): probabilities.
-
-    `weight` (C): how much each class counts; `ignore_index`: targets that do not count; `label_smoothing`: the share of
-    the target's probability that is spread over all classes. The mean is over the weights of the targets that count.
+    Raises ValueError, when called, for a negative beta. Girshick (2015), "Fast R-CNN".
 
     >>> import chainrule as cr
-    >>> round(CrossEntropyLoss()(cr.tensor([[2.0, 2.0]]), cr.tensor([1])).item(), 4)
-    0.6931
+    >>> SmoothL1Loss(reduction="none")(cr.tensor([0.0, 0.0]), cr.tensor([1.0, 3.0]))
+    tensor([0.5, 2.5])
     """
 
-    weight: Tensor | None
+    compute, arguments = staticmethod(F.smooth_l1_loss), {"beta": 1.0}
 
-    def __init__(self, weight: Tensor | None = None, *, ignore_index: int = -100, reduction: str = "mean",
-                 label_smoothing: float = 0.0) -> None:
-        if not 0 <= label_smoothing <= 1:
-            raise ValueError(f"CrossEntropyLoss: label_smoothing={label_smoothing} must lie between 0 and 1")
-        self.register_buffer("weight", weight)
-        self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
-        self.reduction = check_reduction("CrossEntropyLoss", reduction)
+    def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean",
+                 beta: float = 1.0) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.beta = beta
 
-    def forward(self, input: Tensor, target: Any) -> Tensor:
-        """input (N, C, …), target (N, …) or (N, C, …)."""
-        return F.cross_entropy(input, target, weight=self.weight, ignore_index=self.ignore_index,
-                               reduction=self.reduction,
-                               label_smoothing=self.label_smoothing)
 
-    def extra_repr(self) -> str:
-        """What is not the default."""
-        rows = (("ignore_index", -100), ("reduction", "mean"), ("label_smoothing", 0.0))
-        return ", ".join(f"{name}={getattr(self, name)!r}" for name, default in rows if getattr(self, name) != default)
+class HuberLoss(Loss):
+    """With d = input − target: ½ d² where |d| ≤ delta, else delta (|d| − ½ delta); both of one shape.
+
+    Raises ValueError, when called, for delta ≤ 0. Huber (1964), "Robust estimation of a location parameter".
+
+    >>> import chainrule as cr
+    >>> HuberLoss("none", delta=2.0)(cr.tensor([0.0, 0.0]), cr.tensor([1.0, 3.0]))
+    tensor([0.5, 4. ])
+    """
+
+    compute, arguments = staticmethod(F.huber_loss), {"delta": 1.0}
+
+    def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
+        super().__init__(reduction=reduction)
+        self.delta = delta
+
+
+class KLDivLoss(Loss):
+    """Kullback's and Leibler's divergence, elementwise: target (log target − input), 0 where the target is 0.
+
+    `input` holds log probabilities, `target` probabilities, or with `log_target` their logarithms too; one shape.
+    "mean" divides by the number of elements; "batchmean", the sum divided by the size of axis 0, is the divergence as
+    mathematics has it. Raises DtypeError for an integer target.
+
+    >>> import chainrule as cr
+    >>> KLDivLoss(reduction="batchmean")(cr.tensor([[0.25, 0.75]]).log(), cr.tensor([[0.5, 0.5]]))
+    tensor(0.1438)
+    """
+
+    compute, arguments = staticmethod(F.kl_div), {"log_target": False}
+    reductions = ("mean", "sum", "none", "batchmean")
+
+    def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean",
+                 log_target: bool = False) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.log_target = log_target
+
+
+class PoissonNLLLoss(Loss):
+    """−log of the Poisson distribution's probability of the target, but for the term that only the target decides.
+
+    With `log_input` the input is the logarithm of the rate: exp(input) − target · input; else the rate: input −
+    target · log(input + eps). `full` adds Stirling's approximation of log(target!) where target > 1.
+
+    >>> import chainrule as cr
+    >>> PoissonNLLLoss()(cr.tensor([0.0]), cr.tensor([3.0]))
+    tensor(1.)
+    """
+
+    compute, arguments = staticmethod(F.poisson_nll_loss), {"log_input": True, "full": False, "eps": 1e-8}
+
+    def __init__(self, log_input: bool = True, full: bool = False, size_average: bool | None = None, eps: float = 1e-8,
+                 reduce: bool | None = None, reduction: str = "mean") -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.log_input, self.full, self.eps = log_input, full, eps
+
+
+class GaussianNLLLoss(Loss):
+    """−log of the density of N(input, var) at the target: ½ (log v + (input − target)² / v) with v = max(var, eps).
+
+    Called with (input, target, var). `full` adds the constant ½ log 2π. `var` has the input's shape, or 1 for one axis,
+    or lacks the last, or is a number. Raises ValueError where it is negative. Nix & Weigend (1994), "Estimating the
+    mean and variance of the target probability distribution".
+
+    >>> import chainrule as cr
+    >>> GaussianNLLLoss()(cr.tensor([0.0]), cr.tensor([2.0]), cr.tensor([1.0]))
+    tensor(2.)
+    """
+
+    compute, arguments = staticmethod(F.gaussian_nll_loss), {"full": False, "eps": 1e-6}
+
+    def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
+        super().__init__(reduction=reduction)
+        self.full, self.eps = full, eps

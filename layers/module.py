@@ -14,6 +14,7 @@ from chainrule import dtypes
 from chainrule.derivatives import clear_gradients
 from chainrule.errors import DtypeError, describe
 from chainrule.graph import no_grad
+from chainrule.layers.hooks import Hooked, call_with_hooks
 from chainrule.names import ops
 from chainrule.tensor import Tensor
 
@@ -65,21 +66,19 @@ def refuse_containers(module: "Module", name: str, value: Any) -> None:
     if found is None:
         return
     kind = "a dict" if isinstance(value, dict) else f"a {type(value).__name__}"
-    if isinstance(found, Module):
-        fix = "use ModuleDict({...})" if isinstance(value, dict) else "use ModuleList([...])"
-    else:
-        fix = "give each parameter an attribute of its own, or put them into modules inside a ModuleList or ModuleDict"
+    part = "Module" if isinstance(found, Module) else "Parameter"
+    fix = f"use {part}Dict({{...}})" if isinstance(value, dict) else f"use {part}List([...])"
     raise TypeError(f"{type(module).__name__}.{name} is {kind} with a {type(found).__name__} in it, which "
                     f"parameters() and state_dict() would not see; {fix}")
 
 
-class Module:
+class Module(Hooked):
     """The base class of layers and models: assign parameters and other modules to attributes, and define `forward`.
 
     Parameters and modules are found among the attributes; own parameters come before those of children, whatever the
     order of assignment. Other tensors that belong to the state (running statistics, tables) are named with
     `register_buffer`; a tensor merely stored in an attribute is not part of it. A list or dict holding modules or
-    parameters raises TypeError: ModuleList and ModuleDict are for that.
+    parameters raises TypeError: ModuleList, ModuleDict, ParameterList and ParameterDict are for that.
 
     >>> import chainrule as cr
     >>> class Scale(Module):
@@ -115,9 +114,12 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} has no forward(); define `def forward(self, x): ...`")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """forward(*args, **kwargs). An exception from inside a layer says, in a note, which layer that was."""
+        """forward(*args, **kwargs) between the module's hooks. An exception from inside a layer says, in a note, which layer
+        that was."""
         try:
-            return self.forward(*args, **kwargs)
+            if self._hooks is None:
+                return self.forward(*args, **kwargs)
+            return call_with_hooks(self, self._hooks, args, kwargs)
         except Exception as error:
             add_path(error, self)
             raise

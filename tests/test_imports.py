@@ -10,7 +10,7 @@ from tests.checkout import INSTALLED_AS, ROOT, module_name, package_sources, pyt
 # A module may import, when it is loaded, what stands in an earlier row or in its own package; modules that share a row
 # may not import each other. Everything is named by the part after `chainrule.`; the package itself is "".
 ORDER: tuple[tuple[str, ...], ...] = (
-    ("errors",), ("dtypes",), ("state",), ("arguments",),
+    ("errors",), ("dtypes",), ("state",), ("arguments",), ("folders",),
     ("kernels",), ("names",), ("registry",), ("methods",),
     ("tensor",), ("graph",), ("quick",), ("derivatives",), ("fused",), ("random",), ("checkpoint",), ("ops",), ("functional",),
     ("numpy_protocol",),

@@ -152,6 +152,6 @@ def test_no_layer_is_without_a_row():
 
     for _, row in LAYERS:
         inside(row)
-    containers = {"Module", "ModuleDict", "ModuleList", "Sequential"}
+    containers = {"Module", "ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"}
     classes = {name for name, value in vars(cr.layers).items() if isinstance(value, type) and issubclass(value, cr.layers.Module)}
     assert classes - shown - containers == set()

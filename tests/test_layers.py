@@ -7,7 +7,9 @@ import pytest
 
 import chainrule as cr
 from chainrule.layers import (
+    Conv1d,
     Conv2d,
+    ConvTranspose2d,
     CrossEntropyLoss,
     Dropout,
     Flatten,
@@ -90,9 +92,73 @@ def test_constant_initializers_gains_and_generators():
     with pytest.raises(ValueError, match="calculate_gain.'swish'.: choose one of"):
         init.calculate_gain("swish")
     with pytest.raises(cr.ShapeError, match="no fan-in"):
+        init.orthogonal_(Linear(2, 3).bias)
+    with pytest.raises(cr.ShapeError, match="no fan-in"):
         init.kaiming_uniform_(Linear(2, 3).bias)
     with pytest.raises(ValueError, match="mode='in'"):
         init.kaiming_normal_(weight, mode="in")
+
+
+def test_trunc_normal_stays_within_its_bounds_and_has_the_moments():
+    cr.manual_seed(0)
+    for mean, std, a, b in [(0.0, 1.0, -2.0, 2.0), (1.0, 0.5, 0.5, 3.0), (0.0, 1.0, 2.0, 9.0)]:
+        values = init.trunc_normal_(cr.zeros(200, 500), mean, std, a, b).data.astype(np.float64)
+        assert values.dtype == np.float64 and values.min() >= a and values.max() <= b
+        low, high = (a - mean) / std, (b - mean) / std
+        density = [math.exp(-x * x / 2) / math.sqrt(2 * math.pi) for x in (low, high)]
+        share = (math.erf(high / math.sqrt(2)) - math.erf(low / math.sqrt(2))) / 2
+        shift = (density[0] - density[1]) / share
+        spread = math.sqrt(1 + (low * density[0] - high * density[1]) / share - shift**2)
+        assert values.mean() == pytest.approx(mean + std * shift, abs=0.01 * std)
+        assert values.std() == pytest.approx(std * spread, rel=0.01)
+    for a, b in [(2.0, -2.0), (9.0, 10.0)]:
+        with pytest.raises(ValueError, match="nothing to draw"):
+            init.trunc_normal_(cr.zeros(2), a=a, b=b)
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (3, 5), (4, 4), (4, 3, 2), (2, 3, 2, 2)])
+def test_orthogonal(shape):
+    cr.manual_seed(0)
+    weight = cr.zeros(*shape, dtype=cr.float64)
+    matrix = init.orthogonal_(weight, 2.0).data.reshape(shape[0], -1).copy()
+    product = matrix.T @ matrix if matrix.shape[0] > matrix.shape[1] else matrix @ matrix.T
+    assert np.allclose(product, 4 * np.eye(len(product)))
+    assert not np.allclose(init.orthogonal_(weight, 2.0).data.reshape(shape[0], -1), matrix)
+
+
+def test_orthogonal_matrices_are_equally_likely():
+    cr.manual_seed(0)
+    corners = np.array([init.orthogonal_(cr.zeros(2, 2)).data.ravel() for _ in range(400)])
+    assert np.abs(corners.mean(0)).max() < 4 * math.sqrt(0.5 / 400)  # a QR with positive diagonals alone is lopsided
+    assert abs((np.linalg.det(corners.reshape(-1, 2, 2)) > 0).mean() - 0.5) < 4 * 0.5 / 20
+
+
+def test_dirac_hands_the_input_on():
+    x = normal(2, 4, 5)
+    layer = Conv1d(4, 4, 3, padding=1, bias=False)
+    init.dirac_(layer.weight)
+    assert np.array_equal(layer(cr.tensor(x)).data, x)
+    grouped = Conv2d(4, 8, 3, padding=1, groups=2, bias=False)
+    init.dirac_(grouped.weight, groups=2)
+    out = grouped(cr.tensor(normal(1, 4, 3, 3))).data
+    assert np.array_equal(out[:, [0, 1, 4, 5]], normal(1, 4, 3, 3)) and not out[:, [2, 3, 6, 7]].any()
+    assert init.dirac_(cr.zeros(1, 1, 2, 3, 4)).data.argmax() == 1 * 12 + 1 * 4 + 2
+    with pytest.raises(cr.ShapeError, match="needs 3 or 4 or 5"):
+        init.dirac_(cr.zeros(2, 2))
+    with pytest.raises(ValueError, match="groups=2 must divide the 3"):
+        init.dirac_(cr.zeros(3, 2, 1), groups=2)
+
+
+def test_eye_and_sparse():
+    assert np.array_equal(init.eye_(cr.ones(3, 2)).data, np.eye(3, 2))
+    with pytest.raises(cr.ShapeError, match="eye_: .* needs 2"):
+        init.eye_(cr.ones(3))
+    cr.manual_seed(0)
+    values = init.sparse_(cr.ones(50, 200), 0.31, std=0.5).data
+    assert ((values == 0).sum(0) == 16).all() and abs(values[values != 0].std() / 0.5 - 1) < 0.05
+    assert len({tuple(column) for column in (values == 0).T}) > 100  # another choice for every column
+    with pytest.raises(ValueError, match="sparsity=2"):
+        init.sparse_(cr.ones(2, 2), 2)
 
 
 def test_linear():
@@ -123,8 +189,14 @@ def test_conv2d_paddings_and_errors():
         Conv2d(2, 4, 3, stride=2, padding="same")
     with pytest.raises(ValueError, match="neither 'same' nor 'valid'"):
         Conv2d(2, 4, 3, padding="full")
-    with pytest.raises(ValueError, match="padding_mode='reflect' is not supported"):
-        Conv2d(2, 4, 3, padding_mode="reflect")
+    with pytest.raises(ValueError, match="padding_mode='mirror', it is one of zeros, reflect"):
+        Conv2d(2, 4, 3, padding_mode="mirror")
+    with pytest.raises(ValueError, match="only 'zeros' has a transpose"):
+        ConvTranspose2d(2, 4, 3, padding_mode="reflect")
+    with pytest.raises(cr.ShapeError, match=r"output_size=\(9, 5\) cannot be: .* from \(5, 5\) to \(6, 6\)"):
+        ConvTranspose2d(2, 4, 3, stride=2)(cr.zeros(1, 2, 2, 2), output_size=(9, 5))
+    with pytest.raises(cr.ShapeError, match="must have 2 entries, or 4"):
+        ConvTranspose2d(2, 4, 3, stride=2)(cr.zeros(1, 2, 2, 2), output_size=(5,))
     with pytest.raises(cr.ShapeError, match="groups=2 must divide both in_channels=3"):
         Conv2d(3, 4, 3, groups=2)
     with pytest.raises(cr.ShapeError) as caught:

@@ -16,6 +16,8 @@ from chainrule.layers import (
     ModuleDict,
     ModuleList,
     Parameter,
+    ParameterDict,
+    ParameterList,
     ReLU,
     Sequential,
     functional_call,
@@ -78,7 +80,8 @@ def test_a_module_without_super_init_and_with_lazy_attributes():
 @pytest.mark.parametrize(("value", "fix"), [
     ([Linear(1, 1)], r"use ModuleList\(\[...\]\)"), ((Linear(1, 1),), "ModuleList"),
     ({"a": Linear(1, 1)}, "use ModuleDict"),
-    ([[1, {"a": [Linear(1, 1)]}]], "ModuleList"), ([Parameter([1.0])], "an attribute of its own"),
+    ([[1, {"a": [Linear(1, 1)]}]], "ModuleList"), ([Parameter([1.0])], "use ParameterList"),
+    ({"a": Parameter([1.0])}, "use ParameterDict"),
 ])
 def test_lists_and_dicts_that_hide_parameters_are_refused(value, fix):
     with pytest.raises(TypeError, match=fix):
@@ -319,6 +322,26 @@ def test_module_list_and_dict():
         heads["b"]
     with pytest.raises(KeyError, match="already has an attribute 'keys'"):
         heads["keys"] = ReLU()
+
+
+def test_parameter_list_and_dict():
+    weights = ParameterList([cr.zeros(2), np.ones(3, np.float32)]).append(Parameter([5.0]))
+    assert [(name, p.shape) for name, p in weights.named_parameters()] == [("0", (2,)), ("1", (3,)), ("2", (1,))]
+    assert all(type(p) is Parameter for p in weights) and weights[-1].tolist() == [5.0] and len(weights[1:]) == 2
+    weights.insert(0, Parameter([7.0]))
+    del weights[1]
+    assert [p.shape for p in weights] == [(1,), (3,), (1,)]
+    named = ParameterDict({"a": cr.zeros(2)})
+    named.update([("b", cr.ones(1))])
+    assert list(named.state_dict()) == named.keys() == ["a", "b"] and "a" in named and len(named) == 2
+    assert ParameterDict(named)["b"] is named["b"] and named.pop("a").shape == (2,) and named.values() == [named["b"]]
+    with pytest.raises(KeyError, match="the keys are 'b'"):
+        named["a"]
+    with pytest.raises(IndexError, match="holds 3 parameters"):
+        weights[3]
+    model = Sequential(Linear(1, 1))
+    model.extra = named
+    assert "extra.b" in model.state_dict() and "ParameterDict()" in repr(model)
 
 
 def test_functional_call_differentiates_by_given_tensors_and_restores():

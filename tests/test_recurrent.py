@@ -78,7 +78,8 @@ def test_kernels_compute_their_definition(kind: str, dtype: Any, reverse: bool, 
         lengths = np.arange(batch) % 7 if ragged else None  # zeros among them
         for states in (False, True):
             given = arrays(kind, (6, batch, 3, 5), dtype, states=states, biases=not states)
-            compare(kind, given, lengths=lengths, reverse=reverse)
+            mask = np.random.default_rng(1).normal(size=(batch, 5)).astype(dtype) if states else None
+            compare(kind, given, lengths=lengths, reverse=reverse, state_mask=mask)
 
 
 @KINDS
@@ -188,6 +189,27 @@ def test_mixed_and_half_precision() -> None:
     np.testing.assert_allclose(outputs[0].data, call("lstm", *given.values())[0].data, atol=5e-3)
 
 
+@KINDS
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_mask_of_the_state_scales_what_the_weight_sees(kind: str, reverse: bool) -> None:
+    """Each sequence is as alone with the columns of w_hh scaled by its own mask, and so are the weights' gradients."""
+    given = arrays(kind, (6, 3, 2, 5))
+    mask = np.random.default_rng(1).normal(size=(3, 5))
+    outputs, gradients = answers(kind, given, used=(0,), state_mask=mask, reverse=reverse)
+    seed = np.cos(np.arange(6 * 3 * 5)).reshape(6, 3, 5)
+    total = np.zeros_like(given["weights"][1])
+    for n in range(3):
+        w_ih, w_hh, *biases = given["weights"]
+        weight = Tensor(w_hh, requires_grad=True)
+        alone = call(kind, given["input"][:, n : n + 1], [s[n : n + 1] for s in given["states"]],
+                     [w_ih, weight * Tensor(mask[n]), *biases], reverse=reverse)
+        for a, b in zip(outputs, alone, strict=True):
+            np.testing.assert_allclose(a[..., n, :], b.data[..., 0, :], atol=1e-12)
+        (alone[0] * Tensor(seed[:, n : n + 1])).sum().backward()
+        total += weight.grad.data
+    np.testing.assert_allclose(gradients[len(given["states"]) + 2], total, atol=1e-12)
+
+
 def test_errors_say_what_does_not_fit() -> None:
     """Shapes, lengths and names."""
     given = arrays("lstm", (3, 2, 4, 5))
@@ -200,6 +222,10 @@ def test_errors_say_what_does_not_fit() -> None:
         functional.lstm(x, (h, c), weights[0], weights[1][:-1])
     with pytest.raises(cr.ShapeError, match=r"lstm: c0 must be of shape \(2, 5\)"):
         functional.lstm(x, (h, c[:1]), *weights)
+    with pytest.raises(cr.ShapeError, match=r"lstm: state_mask must be of shape \(2, 5\)"):
+        functional.lstm(x, (h, c), *weights, state_mask=h[:1])
+    with pytest.raises(cr.ShapeError, match=r"lstm: w_hr must be of shape \(5, 5\)"):
+        functional.lstm(x, (h, c), *weights, w_hr=weights[1])
     with pytest.raises(cr.ShapeError, match=r"lengths must lie from 0 to 3"):
         functional.lstm(x, (h, c), *weights, lengths=[4, 1])
     with pytest.raises(cr.ShapeError, match=r"lengths must be of shape \(2,\)"):

@@ -3,7 +3,6 @@
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import Any
 
@@ -20,9 +19,11 @@ def in_background(function: Callable[..., Any], arguments: Iterable[tuple[Any, .
     would have come, with its own traceback. However the loop ends (exhausted, left early, an error, Ctrl-C, the iterator
     collected), `stop` is called, what has not begun is dropped, what has begun is awaited, and the threads end.
     """
+    from concurrent.futures import ThreadPoolExecutor
+
     own: set[int] = set()  # our threads, which cannot wait for themselves
     pool = ThreadPoolExecutor(threads, "DataLoader", initializer=lambda: own.add(threading.get_ident()))
-    waiting: deque[Future[Any]] = deque()
+    waiting: deque[Any] = deque()
     source = iter(arguments)
 
     def fill() -> None:

@@ -15,6 +15,7 @@ from chainrule.functional.linear import *
 from chainrule.functional.losses import *
 from chainrule.functional.losses_classification import *
 from chainrule.functional.losses_ranking import *
+from chainrule.functional.losses_sequence import *
 from chainrule.functional.normalization import *
 from chainrule.functional.padding import *
 from chainrule.functional.pooling import *

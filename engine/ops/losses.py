@@ -1,5 +1,6 @@
 """Losses that are rows of the table or fused ops; those that are compositions stand in `functional/losses*.py`."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -71,3 +72,37 @@ def cross_entropy(xp: Any, input: Any, target: Any, weight: Any, *, ignore_index
     loss = nll(xp, xp.log_softmax(logits, axis=1), target, widen(xp, weight), ignore_index=ignore_index,
                label_smoothing=label_smoothing, reduction=reduction)
     return narrow(xp, loss, input.dtype)
+
+
+@register
+@fused
+def ctc_loss(xp: Any, log_probs: Any, states: Any, input_lengths: Any, target_lengths: Any) -> Any:
+    """-log of the probability that the distributions of T steps spell the target, for each of N sequences: (N,).
+
+    Each step emits a class, of which one is the blank; what is read is the emitted string with repetitions merged and
+    then blanks removed. So a way to emit the target walks through its labels with a blank before, between and after
+    them, the `states`: it may stay, go on to the next, or skip a blank between labels that differ. α_t(s), the log of
+    the summed probability of all walks that are in state s after t steps, begins in the first blank with α_0(0) = 0:
+
+        α_t(s) = log_probs[t, state s] + log(e^α_{t-1}(s) + e^α_{t-1}(s - 1) + [may skip] e^α_{t-1}(s - 2)).
+
+    After the last step a walk must be in one of the last two states. Where none is possible the loss is inf and its
+    derivative 0.
+
+    log_probs (T, N, C), states (N, 2S + 1) classes, input_lengths and target_lengths (N,). Graves et al. (2006),
+    "Connectionist temporal classification: labelling unsegmented sequence data with recurrent neural networks".
+    """
+    x = widen(xp, log_probs)
+    (steps, count, _), width = x.shape, states.shape[1]
+    place, ends = xp.arange(width), 2 * xp.reshape(target_lengths, (count, 1))
+    index = xp.reshape(xp.arange(steps), (steps, 1, 1)), xp.reshape(xp.arange(count), (count, 1)), states
+    emitted = xp.getitem(x, index=index)  # (T, N, 2S + 1)
+    never = xp.zeros_like(x, shape=(count, 1)) - math.inf
+    alpha = xp.where(place == 0, 0, never)  # (N, 2S + 1)
+    for t in range(steps):
+        skip = xp.where(states[:, 2:] != states[:, :-2], alpha[:, :-2], never)  # two blanks are equal: none is skipped to
+        ways = [alpha, xp.concatenate([never, alpha[:, :-1]], axis=1), xp.concatenate([never, never, skip], axis=1)]
+        after = emitted[t] + xp.logsumexp(xp.stack([way[:, :width] for way in ways], axis=0), axis=0)
+        alpha = xp.where(t < xp.reshape(input_lengths, (count, 1)), after, alpha)
+    last = (place == ends) | (place == ends - 1)
+    return narrow(xp, -xp.logsumexp(xp.where(last, alpha, never), axis=1), log_probs.dtype)

@@ -85,6 +85,22 @@ def mean_kl_div(torch: Any, input: Any, target: Any, reduction: str, log_target:
     return {"none": loss, "sum": loss.sum(), "mean": loss.mean()}[reduction]
 
 
+def true_ctc(torch: Any, log_probs: Any, targets: Any, input_lengths: Any, target_lengths: Any, blank: int = 0,
+             reduction: str = "mean", zero_infinity: bool = False) -> Any:
+    """ctc_loss with its derivative by log_probs. torch's own adds exp(log_probs), the way back through a log_softmax."""
+    function = torch.nn.functional.ctc_loss
+    options: dict[str, Any] = {"blank": blank, "zero_infinity": zero_infinity}
+    given = targets, input_lengths, target_lengths
+    losses = function(log_probs, *given, reduction="none", **options)
+    counts = torch.arange(log_probs.shape[0]) < input_lengths.reshape(-1, 1)  # (N, T)
+    counts = counts & torch.isfinite(losses.detach()).reshape(-1, 1) & (losses.detach() != 0).reshape(-1, 1)
+    extra = (log_probs.exp().sum(-1).reshape(log_probs.shape[0], -1).T * counts).sum(1).reshape(losses.shape)
+    losses = losses - (extra - extra.detach())
+    mean = (losses / target_lengths.clamp(min=1)).mean()
+    return checked(torch, {"none": losses, "sum": losses.sum(), "mean": mean}[reduction],
+                   function(log_probs, *given, reduction=reduction, **options))
+
+
 X, T = normal(4, 3), normal(4, 3)
 NEAR = away(4, 3, points=(0.0, 1.0, -1.0, 0.4, -0.4))  # differences away from the kinks of Huber's loss
 SOME = np.array([2, -100, 0, 4])
@@ -170,4 +186,12 @@ SAMPLES = [
            label="vectors"),
     *reductions("triplet_margin_with_distance_loss", normal(4, 3), normal(4, 3), normal(4, 3), margin=3.0, swap=True,
                 analytic=False),
+    *reductions("ctc_loss", normal(5, 3, 4), np.array([[1, 2, 3], [2, 2, 1], [3, 0, 0]]), np.array([5, 4, 3]),
+                np.array([3, 2, 1]), torch=true_ctc),
+    sample("functional.ctc_loss", normal(4, 3, 3), np.array([0, 1, 0, 0]), np.array([4, 3, 2]), np.array([2, 2, 0]), 2,
+           "none", torch=true_ctc, label="in a row, last blank, empty target"),
+    sample("functional.ctc_loss", normal(4, 3), np.array([1, 2]), np.array(4), np.array(2), reduction="none",
+           torch=true_ctc, label="one sequence"),
+    sample("functional.ctc_loss", normal(3, 2, 3), np.array([[1, 1], [2, 2]]), np.array([2, 3]), np.array([2, 2]),
+           zero_infinity=True, analytic=False, torch=true_ctc, label="zero infinity"),
 ]

@@ -20,6 +20,9 @@ WHERE = {
     "convolution": "convolution",
     "convolution_transpose": "convolution",
     "convolution_weight": "convolution",
+    # ctc
+    "ctc_loss": "ctc",
+    "ctc_loss_grad": "ctc",
     # linear
     "linear": "linear",
     "linear_grad": "linear",

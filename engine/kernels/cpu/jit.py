@@ -15,7 +15,6 @@ What it adds to `numba.njit`:
 import hashlib
 import os
 import platform
-import sys
 import tempfile
 import threading
 from collections.abc import Callable
@@ -27,6 +26,8 @@ from typing import Any, overload
 import numba
 import numpy
 from numba.core import caching
+
+from chainrule import folders
 
 prange = numba.prange
 
@@ -41,15 +42,7 @@ if numba.config.THREADING_LAYER == "default":  # whoever chose a layer by name k
 
 def cache_root() -> Path:
     """The per-user folder for compiled kernels of all versions (`NUMBA_CACHE_DIR` is respected)."""
-    if numba.config.CACHE_DIR:
-        return Path(numba.config.CACHE_DIR) / "chainrule"
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "chainrule"
+    return Path(numba.config.CACHE_DIR) / "chainrule" if numba.config.CACHE_DIR else folders.cache_folder()
 
 
 def source_hash(folder: Path) -> str:

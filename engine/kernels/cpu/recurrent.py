@@ -8,8 +8,8 @@ The loops over gates write one array each: a loop that writes several of them mu
 not overlap, and is not vectorised where there are too many to ask about.
 
 What is kept for the backward pass: the gates after their activation, (T, N, gates * H), written over the projected
-inputs, and the LSTM's cells (T, N, H). Declined, and left to the definition: dtypes other than float32 and float64, and
-sizes of zero.
+inputs, and the LSTM's cells (T, N, H). Declined, and left to the definition: dtypes other than float32 and float64,
+sizes of zero, an LSTM with a projection, and the gradient of a state mask.
 """
 
 from typing import Any
@@ -54,6 +54,16 @@ def _visible(input: Any, lengths: Any) -> Any:
 def _state(state: Any, batch: int, size: int, dtype: Any) -> Any:
     """A state (N, H) or None as an array of our own."""
     return np.zeros((batch, size), dtype) if state is None else np.array(state, order="C")
+
+
+def _mask(state_mask: Any, dtype: Any) -> Any:
+    """The mask (N, H) of the state, without elements for none."""
+    return np.empty((0, 0), dtype) if state_mask is None else _plain(state_mask)
+
+
+def _seen(h: Any, state_mask: Any) -> Any:
+    """What the weight sees of the state h: the same array where there is no mask."""
+    return h if state_mask is None else h * state_mask
 
 
 def _total(first: Any, second: Any) -> Any:
@@ -102,6 +112,31 @@ def _fill(target: Any, value: Any) -> None:
 
 
 @jit
+def _show(h: Any, mask: Any, seen: Any, n: int) -> None:
+    """Sequence n has a new state: seen = h * mask. Without a mask, `seen` is h."""
+    if mask.size:
+        state, factors, target = h[n], mask[n], seen[n]
+        for j in range(np.uint64(target.size)):
+            target[j] = state[j] * factors[j]
+
+
+@jit
+def _hand_back(d: Any, weight: Any, mask: Any, dh: Any) -> None:
+    """dh (N, H) += mask * (d (N, G) @ weight (G, H)): the gradient of the state that a step began with."""
+    batch, width = d.shape
+    size = weight.shape[1]
+    if not mask.size:
+        gemm(False, False, batch, size, width, 1.0, d, width, weight, size, 1.0, dh, size)
+        return
+    product = np.empty((batch, size), d.dtype)
+    gemm(False, False, batch, size, width, 1.0, d, width, weight, size, 0.0, product, size)
+    for n in range(batch):
+        source, factors, target = product[n], mask[n], dh[n]
+        for j in range(np.uint64(size)):
+            target[j] += source[j] * factors[j]
+
+
+@jit
 def _sigmoid(line: Any) -> None:
     for j in range(np.uint64(line.size)):
         line[j] = sigmoid(line[j])
@@ -138,8 +173,8 @@ def _lstm_row(gates: Any, h: Any, c: Any) -> None:
 
 
 @jit(parallel=True)
-def _lstm_forward(gates: Any, h: Any, c: Any, weight: Any, counts: Any, reverse: bool, tasks: int, output: Any,
-                  cells: Any) -> None:
+def _lstm_forward(gates: Any, h: Any, c: Any, weight: Any, mask: Any, seen: Any, counts: Any, reverse: bool, tasks: int,
+                  output: Any, cells: Any) -> None:
     """gates (T, N, 4H): the projected inputs, then the gates. h, c (N, H): the first states, then the last."""
     steps, batch, width = gates.shape
     size, zero = width // 4, gates.dtype.type(0)
@@ -147,11 +182,12 @@ def _lstm_forward(gates: Any, h: Any, c: Any, weight: Any, counts: Any, reverse:
         begin, end = task * batch // tasks, (task + 1) * batch // tasks
         for s in range(steps):
             t = steps - 1 - s if reverse else s
-            gemm(False, True, end - begin, width, size, 1.0, h[begin:], size, weight, size, 1.0, gates[t, begin:],
+            gemm(False, True, end - begin, width, size, 1.0, seen[begin:], size, weight, size, 1.0, gates[t, begin:],
                  width)
             for n in range(begin, end):
                 if t < counts[n]:
                     _lstm_row(gates[t, n], h[n], c[n])
+                    _show(h, mask, seen, n)
                     _copy(h[n], output[t, n])
                     _copy(c[n], cells[t, n])
                 else:
@@ -182,11 +218,11 @@ def _lstm_row_backward(gates: Any, cell: Any, before: Any, dh: Any, dc: Any, d: 
 
 
 @jit(parallel=True)
-def _lstm_backward(g: Any, gates: Any, cells: Any, c0: Any, dh: Any, dc: Any, weight: Any, counts: Any, reverse: bool,
-                   tasks: int, d: Any) -> None:
+def _lstm_backward(g: Any, gates: Any, cells: Any, c0: Any, dh: Any, dc: Any, weight: Any, mask: Any, counts: Any,
+                   reverse: bool, tasks: int, d: Any) -> None:
     """d (T, N, 4H) from g, that of the output. dh, dc (N, H): the gradients of the last states, then of the first."""
-    steps, batch, width = gates.shape
-    size, zero = width // 4, gates.dtype.type(0)
+    steps, batch, _ = gates.shape
+    zero = gates.dtype.type(0)
     for task in prange(tasks):
         begin, end = task * batch // tasks, (task + 1) * batch // tasks
         for s in range(steps):
@@ -203,47 +239,49 @@ def _lstm_backward(g: Any, gates: Any, cells: Any, c0: Any, dh: Any, dc: Any, we
                     _fill(dh[n], zero)  # it went into the gates; the product adds what they hand on
                 else:
                     _fill(d[t, n], zero)
-            gemm(False, False, end - begin, size, width, 1.0, d[t, begin:], width, weight, size, 1.0, dh[begin:], size)
+            _hand_back(d[t, begin:end], weight, mask[begin:end], dh[begin:end])
 
 
-def lstm(input: Any, h0: Any, c0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, lengths: Any, *,
-         reverse: bool) -> Any:
+def lstm(input: Any, h0: Any, c0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, lengths: Any, state_mask: Any,
+         w_hr: Any, *, reverse: bool) -> Any:
     """See `chainrule.ops.recurrent.lstm`. Keeps the gates and cells."""
     size = w_hh.shape[1]
-    if not input.size or not size or _declines(input, h0, c0, w_ih, w_hh, b_ih, b_hh):
+    if w_hr is not None or not input.size or not size or _declines(input, h0, c0, w_ih, w_hh, b_ih, b_hh, state_mask):
         return NotImplemented
     steps, batch, _ = input.shape
     gates = linear(_visible(input, lengths), w_ih, _total(b_ih, b_hh))
     h, c = _state(h0, batch, size, input.dtype), _state(c0, batch, size, input.dtype)
     output, cells = (np.empty((steps, batch, size), input.dtype) for _ in range(2))
     tasks = _tasks(batch)
-    _run(_lstm_forward, tasks)(gates, h, c, _plain(w_hh), _counts(lengths, steps, batch), reverse, tasks,
-                               output, cells)
+    _run(_lstm_forward, tasks)(gates, h, c, _plain(w_hh), _mask(state_mask, h.dtype), _seen(h, state_mask),
+                               _counts(lengths, steps, batch), reverse, tasks, output, cells)
     return (output, h, c), {"gates": gates, "cells": cells}
 
 
-def lstm_grad(g: Any, input: Any, h0: Any, c0: Any, w_ih: Any, w_hh: Any, lengths: Any, out: Any, gates: Any,
-              cells: Any, reverse: bool, wanted: Any) -> Any:
+def lstm_grad(g: Any, input: Any, h0: Any, c0: Any, w_ih: Any, w_hh: Any, lengths: Any, state_mask: Any, out: Any,
+              gates: Any, cells: Any, reverse: bool, wanted: Any) -> Any:
     """The gradients of all inputs of `lstm`, from those of its three outputs."""
+    if wanted[8]:  # that of the mask
+        return NotImplemented
     steps, batch, size = out.shape
     counts, tasks = _counts(lengths, steps, batch), _tasks(batch)
     dh, dc = _gradient(g[1], out[0]), _gradient(g[2], out[0])
     d = np.empty_like(gates)
     _run(_lstm_backward, tasks)(_of_output(g[0], out.dtype), gates, cells, _state(c0, batch, size, out.dtype), dh, dc,
-                                _plain(w_hh), counts, reverse, tasks, d)
-    return _collect(d, d, dh, (dc,), input, h0, w_ih, w_hh, lengths, out, counts, reverse, wanted)
+                                _plain(w_hh), _mask(state_mask, d.dtype), counts, reverse, tasks, d)
+    return *_collect(d, d, dh, (dc,), input, h0, w_ih, w_hh, lengths, state_mask, out, counts, reverse, wanted), None
 
 
 def _collect(d: Any, d_recurrent: Any, dh: Any, more: Any, input: Any, h0: Any, w_ih: Any, w_hh: Any, lengths: Any,
-             out: Any, counts: Any, reverse: bool, wanted: Any) -> Any:
+             state_mask: Any, out: Any, counts: Any, reverse: bool, wanted: Any) -> Any:
     """The gradients of all inputs, in their order, from those of the gates' input products and recurrent products."""
     states = 1 + len(more)
     of_w_ih, of_w_hh, of_b_ih, of_b_hh = wanted[1 + states : 5 + states]
     one = np.empty(0, d.dtype)  # stands for a bias, so that its gradient is computed
     dx, dw_ih, db_ih = linear_grad(d, _visible(input, lengths), w_ih, one, (wanted[0], of_w_ih, of_b_ih))
-    _, dw_hh, db_hh = linear_grad(d_recurrent, _before(out, h0, counts, reverse) if of_w_hh else out, w_hh, one,
-                                  (False, of_w_hh, of_b_hh))
-    return dx, dh, *more, dw_ih, dw_hh, db_ih, db_hh, None
+    before = _seen(_before(out, h0, counts, reverse), state_mask) if of_w_hh else out
+    _, dw_hh, db_hh = linear_grad(d_recurrent, before, w_hh, one, (False, of_w_hh, of_b_hh))
+    return dx, dh, *more, dw_ih, dw_hh, db_ih, db_hh, None, None
 
 
 # GRU
@@ -263,8 +301,8 @@ def _gru_row(gates: Any, product: Any, h: Any, candidate: Any) -> None:
 
 
 @jit(parallel=True)
-def _gru_forward(gates: Any, h: Any, weight: Any, bias: Any, counts: Any, reverse: bool, tasks: int, output: Any,
-                 candidates: Any) -> None:
+def _gru_forward(gates: Any, h: Any, weight: Any, bias: Any, mask: Any, seen: Any, counts: Any, reverse: bool,
+                 tasks: int, output: Any, candidates: Any) -> None:
     """gates (T, N, 3H): the projected inputs, then the gates. h (N, H): the first state, then the last."""
     steps, batch, width = gates.shape
     size, zero = width // 3, gates.dtype.type(0)
@@ -275,10 +313,11 @@ def _gru_forward(gates: Any, h: Any, weight: Any, bias: Any, counts: Any, revers
             t = steps - 1 - s if reverse else s
             for n in range(end - begin):
                 _copy(bias, product[n])
-            gemm(False, True, end - begin, width, size, 1.0, h[begin:], size, weight, size, 1.0, product, width)
+            gemm(False, True, end - begin, width, size, 1.0, seen[begin:], size, weight, size, 1.0, product, width)
             for n in range(begin, end):
                 if t < counts[n]:
                     _gru_row(gates[t, n], product[n - begin], h[n], candidates[t, n])
+                    _show(h, mask, seen, n)
                     _copy(h[n], output[t, n])
                 else:
                     _fill(output[t, n], zero)
@@ -305,11 +344,11 @@ def _gru_row_backward(gates: Any, before: Any, candidate: Any, dh: Any, d: Any, 
 
 
 @jit(parallel=True)
-def _gru_backward(g: Any, gates: Any, candidates: Any, before: Any, dh: Any, weight: Any, counts: Any, reverse: bool,
-                  tasks: int, d: Any, d_recurrent: Any) -> None:
+def _gru_backward(g: Any, gates: Any, candidates: Any, before: Any, dh: Any, weight: Any, mask: Any, counts: Any,
+                  reverse: bool, tasks: int, d: Any, d_recurrent: Any) -> None:
     """d and d_recurrent (T, N, 3H). dh (N, H): the gradient of the last state, then of the first."""
-    steps, batch, width = gates.shape
-    size, zero = width // 3, gates.dtype.type(0)
+    steps, batch, _ = gates.shape
+    zero = gates.dtype.type(0)
     for task in prange(tasks):
         begin, end = task * batch // tasks, (task + 1) * batch // tasks
         for s in range(steps):
@@ -322,14 +361,14 @@ def _gru_backward(g: Any, gates: Any, candidates: Any, before: Any, dh: Any, wei
                 else:
                     _fill(d[t, n], zero)
                     _fill(d_recurrent[t, n], zero)
-            gemm(False, False, end - begin, size, width, 1.0, d_recurrent[t, begin:], width, weight, size, 1.0,
-                 dh[begin:], size)
+            _hand_back(d_recurrent[t, begin:end], weight, mask[begin:end], dh[begin:end])
 
 
-def gru(input: Any, h0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, lengths: Any, *, reverse: bool) -> Any:
+def gru(input: Any, h0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, lengths: Any, state_mask: Any, *,
+        reverse: bool) -> Any:
     """See `chainrule.ops.recurrent.gru`. Keeps the gates, and the candidate's part of h @ w_hh.T + b_hh."""
     size = w_hh.shape[1]
-    if not input.size or not size or _declines(input, h0, w_ih, w_hh, b_ih, b_hh):
+    if not input.size or not size or _declines(input, h0, w_ih, w_hh, b_ih, b_hh, state_mask):
         return NotImplemented
     steps, batch, _ = input.shape
     gates = linear(_visible(input, lengths), w_ih, b_ih)
@@ -337,26 +376,29 @@ def gru(input: Any, h0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, lengths
     output, candidates = (np.empty((steps, batch, size), input.dtype) for _ in range(2))
     bias = np.zeros(3 * size, input.dtype) if b_hh is None else _plain(b_hh)
     tasks = _tasks(batch)
-    _run(_gru_forward, tasks)(gates, h, _plain(w_hh), bias, _counts(lengths, steps, batch), reverse,
-                              tasks, output, candidates)
+    _run(_gru_forward, tasks)(gates, h, _plain(w_hh), bias, _mask(state_mask, h.dtype), _seen(h, state_mask),
+                              _counts(lengths, steps, batch), reverse, tasks, output, candidates)
     return (output, h), {"gates": gates, "candidates": candidates}
 
 
-def gru_grad(g: Any, input: Any, h0: Any, w_ih: Any, w_hh: Any, lengths: Any, out: Any, gates: Any, candidates: Any,
-             reverse: bool, wanted: Any) -> Any:
+def gru_grad(g: Any, input: Any, h0: Any, w_ih: Any, w_hh: Any, lengths: Any, state_mask: Any, out: Any, gates: Any,
+             candidates: Any, reverse: bool, wanted: Any) -> Any:
     """The gradients of all inputs of `gru`, from those of its two outputs."""
+    if wanted[7]:  # that of the mask
+        return NotImplemented
     steps, batch, _ = out.shape
     counts, tasks = _counts(lengths, steps, batch), _tasks(batch)
     dh, d, d_recurrent = _gradient(g[1], out[0]), np.empty_like(gates), np.empty_like(gates)
     _run(_gru_backward, tasks)(_of_output(g[0], out.dtype), gates, candidates, _before(out, h0, counts, reverse), dh,
-                               _plain(w_hh), counts, reverse, tasks, d, d_recurrent)
-    return _collect(d, d_recurrent, dh, (), input, h0, w_ih, w_hh, lengths, out, counts, reverse, wanted)
+                               _plain(w_hh), _mask(state_mask, d.dtype), counts, reverse, tasks, d, d_recurrent)
+    return _collect(d, d_recurrent, dh, (), input, h0, w_ih, w_hh, lengths, state_mask, out, counts, reverse, wanted)
 
 
 # The plain network
 
 @jit(parallel=True)
-def _rnn_forward(output: Any, h: Any, weight: Any, counts: Any, relu: bool, reverse: bool, tasks: int) -> None:
+def _rnn_forward(output: Any, h: Any, weight: Any, mask: Any, seen: Any, counts: Any, relu: bool, reverse: bool,
+                 tasks: int) -> None:
     """output (T, N, H): the projected inputs, then the output. h (N, H): the first state, then the last."""
     steps, batch, size = output.shape
     zero = output.dtype.type(0)
@@ -364,7 +406,8 @@ def _rnn_forward(output: Any, h: Any, weight: Any, counts: Any, relu: bool, reve
         begin, end = task * batch // tasks, (task + 1) * batch // tasks
         for s in range(steps):
             t = steps - 1 - s if reverse else s
-            gemm(False, True, end - begin, size, size, 1.0, h[begin:], size, weight, size, 1.0, output[t, begin:], size)
+            gemm(False, True, end - begin, size, size, 1.0, seen[begin:], size, weight, size, 1.0, output[t, begin:],
+                 size)
             for n in range(begin, end):
                 line = output[t, n]
                 if t >= counts[n]:
@@ -376,11 +419,12 @@ def _rnn_forward(output: Any, h: Any, weight: Any, counts: Any, relu: bool, reve
                 else:
                     _tanh(line, line)
                 _copy(line, h[n])
+                _show(h, mask, seen, n)
 
 
 @jit(parallel=True)
-def _rnn_backward(g: Any, output: Any, dh: Any, weight: Any, counts: Any, relu: bool, reverse: bool, tasks: int,
-                  d: Any) -> None:
+def _rnn_backward(g: Any, output: Any, dh: Any, weight: Any, mask: Any, counts: Any, relu: bool, reverse: bool,
+                  tasks: int, d: Any) -> None:
     """d (T, N, H) from g, that of the output. dh (N, H): the gradient of the last state, then of the first."""
     steps, batch, size = output.shape
     zero, one = output.dtype.type(0), output.dtype.type(1)
@@ -402,29 +446,31 @@ def _rnn_backward(g: Any, output: Any, dh: Any, weight: Any, counts: Any, relu: 
                     for j in range(np.uint64(size)):
                         line[j] = state[j] * (one - value[j] * value[j])
                 _fill(state, zero)
-            gemm(False, False, end - begin, size, size, 1.0, d[t, begin:], size, weight, size, 1.0, dh[begin:], size)
+            _hand_back(d[t, begin:end], weight, mask[begin:end], dh[begin:end])
 
 
-def rnn(input: Any, h0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, lengths: Any, *, nonlinearity: str,
-        reverse: bool) -> Any:
+def rnn(input: Any, h0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, lengths: Any, state_mask: Any, *,
+        nonlinearity: str, reverse: bool) -> Any:
     """See `chainrule.ops.recurrent.rnn`. Keeps only the output."""
     size = w_hh.shape[1]
-    if not input.size or not size or _declines(input, h0, w_ih, w_hh, b_ih, b_hh):
+    if not input.size or not size or _declines(input, h0, w_ih, w_hh, b_ih, b_hh, state_mask):
         return NotImplemented
     steps, batch, _ = input.shape
     output = linear(_visible(input, lengths), w_ih, _total(b_ih, b_hh))
     h, tasks = _state(h0, batch, size, input.dtype), _tasks(batch)
-    _run(_rnn_forward, tasks)(output, h, _plain(w_hh), _counts(lengths, steps, batch),
-                              nonlinearity == "relu", reverse, tasks)
+    _run(_rnn_forward, tasks)(output, h, _plain(w_hh), _mask(state_mask, h.dtype), _seen(h, state_mask),
+                              _counts(lengths, steps, batch), nonlinearity == "relu", reverse, tasks)
     return output, h
 
 
-def rnn_grad(g: Any, input: Any, h0: Any, w_ih: Any, w_hh: Any, lengths: Any, out: Any, nonlinearity: str,
-             reverse: bool, wanted: Any) -> Any:
+def rnn_grad(g: Any, input: Any, h0: Any, w_ih: Any, w_hh: Any, lengths: Any, state_mask: Any, out: Any,
+             nonlinearity: str, reverse: bool, wanted: Any) -> Any:
     """The gradients of all inputs of `rnn`, from those of its two outputs."""
+    if wanted[7]:  # that of the mask
+        return NotImplemented
     steps, batch, _ = out.shape
     counts, tasks = _counts(lengths, steps, batch), _tasks(batch)
     dh, d = _gradient(g[1], out[0]), np.empty_like(out)
-    _run(_rnn_backward, tasks)(_of_output(g[0], out.dtype), out, dh, _plain(w_hh), counts,
+    _run(_rnn_backward, tasks)(_of_output(g[0], out.dtype), out, dh, _plain(w_hh), _mask(state_mask, d.dtype), counts,
                                nonlinearity == "relu", reverse, tasks, d)
-    return _collect(d, d, dh, (), input, h0, w_ih, w_hh, lengths, out, counts, reverse, wanted)
+    return _collect(d, d, dh, (), input, h0, w_ih, w_hh, lengths, state_mask, out, counts, reverse, wanted)

@@ -1,0 +1,41 @@
+"""Normalization. Training and evaluation give different results wherever there are running statistics."""
+
+from tests.layer_samples.table import layer
+from tests.samples.table import normal
+
+LAYERS = [
+    layer("BatchNorm1d", 3, inputs=[normal(5, 3)]),
+    layer("BatchNorm1d", 3, inputs=[normal(5, 3)], train=False, label="evaluation"),
+    layer("BatchNorm1d", 2, 0.1, 0.3, inputs=[normal(3, 2, 4)], label="positions"),
+    layer("BatchNorm1d", 3, momentum=None, inputs=[normal(5, 3)], label="average"),
+    layer("BatchNorm1d", 3, affine=False, inputs=[normal(5, 3)], label="plain"),
+    layer("BatchNorm1d", 3, bias=False, inputs=[normal(5, 3)], label="no-bias"),
+    layer("BatchNorm1d", 3, track_running_stats=False, inputs=[normal(5, 3)], label="untracked"),
+    layer("BatchNorm1d", 3, track_running_stats=False, inputs=[normal(5, 3)], train=False, label="untracked-evaluation"),
+    layer("BatchNorm2d", 2, inputs=[normal(3, 2, 2, 3)]),
+    layer("BatchNorm2d", 2, inputs=[normal(3, 2, 2, 3)], train=False, label="evaluation"),
+    layer("BatchNorm2d", 2, momentum=None, affine=False, eps=0.2, inputs=[normal(1, 2, 2, 3)], label="options"),
+    layer("BatchNorm3d", 2, inputs=[normal(2, 2, 2, 1, 3)]),
+    layer("BatchNorm3d", 2, inputs=[normal(2, 2, 2, 1, 3)], train=False, label="evaluation"),
+    layer("InstanceNorm1d", 3, inputs=[normal(2, 3, 5)]),
+    layer("InstanceNorm1d", 3, 0.1, 0.2, True, True, inputs=[normal(2, 3, 5)], label="options"),
+    layer("InstanceNorm1d", 3, 0.1, 0.2, True, True, inputs=[normal(2, 3, 5)], train=False, label="evaluation"),
+    layer("InstanceNorm1d", 3, affine=True, inputs=[normal(3, 5)], label="one-sample"),
+    layer("InstanceNorm2d", 2, inputs=[normal(2, 2, 3, 2)]),
+    layer("InstanceNorm2d", 2, affine=True, bias=False, inputs=[normal(2, 3, 2)], label="one-sample"),
+    layer("InstanceNorm3d", 2, track_running_stats=True, inputs=[normal(2, 2, 2, 2, 2)]),
+    layer("InstanceNorm3d", 2, track_running_stats=True, inputs=[normal(2, 2, 2, 2)], train=False, label="evaluation"),
+    layer("LayerNorm", 5, inputs=[normal(3, 5)]),
+    layer("LayerNorm", (3, 4), 0.1, inputs=[normal(2, 3, 4)], label="two-axes"),
+    layer("LayerNorm", [4], bias=False, inputs=[normal(2, 3, 4)], label="no-bias"),
+    layer("LayerNorm", 4, elementwise_affine=False, inputs=[normal(2, 4)], label="plain"),
+    layer("RMSNorm", 5, inputs=[normal(3, 5)]),
+    layer("RMSNorm", (3, 4), 0.1, inputs=[normal(2, 3, 4)], label="two-axes"),
+    layer("RMSNorm", 4, elementwise_affine=False, inputs=[normal(2, 4)], label="plain"),
+    layer("GroupNorm", 2, 6, inputs=[normal(2, 6, 3)]),
+    layer("GroupNorm", 1, 4, 0.1, inputs=[normal(2, 4, 2, 2)], label="one-group"),
+    layer("GroupNorm", 4, 4, affine=False, inputs=[normal(2, 4, 3)], label="plain"),
+    layer("GroupNorm", 2, 4, bias=False, inputs=[normal(2, 4)], label="no-bias"),
+    layer("LocalResponseNorm", 3, inputs=[normal(2, 5, 3)]),
+    layer("LocalResponseNorm", 2, 0.5, 0.6, 2.0, inputs=[normal(2, 4, 3, 2)], label="options"),
+]
