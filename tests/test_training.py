@@ -12,11 +12,9 @@ import chainrule as cr
 from chainrule import functional as F
 from chainrule import layers, optim
 from chainrule.data import DataLoader, TensorDataset
-from chainrule.optim.lr_scheduler import StepLR
+from chainrule.optim.lr_scheduler import ReduceLROnPlateau, StepLR
 from chainrule.optim.training import F1, Accuracy, Callback, EarlyStopping, evaluate, fit, predict
 
-ReduceLROnPlateau = getattr(optim.lr_scheduler, "ReduceLROnPlateau", None)
-plateau = pytest.mark.skipif(ReduceLROnPlateau is None, reason="no ReduceLROnPlateau yet")
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(22, 4)).astype(np.float32)
 Y = (X[:, 0] > X[:, 1]).astype(np.int64)
@@ -105,7 +103,6 @@ def test_accumulated_batches_make_the_step_of_the_large_one(clip_norm):
             assert len(a) == len(b) and np.allclose(a, b, rtol=1e-12, atol=0)
 
 
-@plateau
 def test_scheduler_per_step_and_plateau():
     model = network()
     optimizer = optim.SGD(model.parameters(), lr=1.0)
@@ -121,12 +118,12 @@ def test_scheduler_per_step_and_plateau():
     assert seen == history["validation_accuracy"] and len(seen) == 2
 
 
-@plateau
 def test_a_plateau_lowers_the_rate():
     model = network()
-    optimizer = optim.SGD(model.parameters(), lr=1e-9)
-    _, history = train(model, optimizer=optimizer, epochs=5, scheduler=ReduceLROnPlateau(optimizer, patience=0, factor=0.5))
-    assert history["lr"][0] == 1e-9 and history["lr"][-1] < 1e-9
+    optimizer = optim.SGD(model.parameters(), lr=0.01)
+    scheduler = ReduceLROnPlateau(optimizer, patience=1, factor=0.5, threshold=0.9)  # nothing is enough
+    _, history = train(model, optimizer=optimizer, epochs=5, scheduler=scheduler)
+    assert history["lr"] == [0.01, 0.01, 0.01, 0.005, 0.005]
 
 
 def test_early_stopping_restores_the_best_weights():
@@ -340,17 +337,14 @@ def test_mistakes_are_told_with_their_likely_fix(mistake):
         call()
 
 
-@plateau
 def test_a_plateau_must_go_by_something_in_the_right_direction():
     model = network()
     optimizer = optim.SGD(model.parameters())
     for options, match in (({"schedule": "step"}, "schedule='epoch'"), ({"monitor": "accuracy"}, "mode='max'")):
         with pytest.raises(ValueError, match=match):
             train(model, optimizer=optimizer, metrics=Accuracy(), scheduler=ReduceLROnPlateau(optimizer), **options)
-    closure = optim.SGD(model.parameters())
-    closure.step = lambda closure: None
-    with pytest.raises(TypeError, match=r"optimizer.step\(closure\)"):
-        train(model, optimizer=closure)
+    with pytest.raises(TypeError, match="LBFGS.* needs a closure"):
+        train(model, optimizer=optim.LBFGS(model.parameters()))
 
 
 class Interrupt(Callback):

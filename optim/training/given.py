@@ -71,7 +71,7 @@ def modes_restored(model: Any) -> Iterator[None]:
 
 
 def takes_a_value(step: Any) -> bool:
-    """Whether a step(…) must be given something: the value that ReduceLROnPlateau goes by, the closure of LBFGS."""
+    """Whether a scheduler's step(…) must be given something: the value that ReduceLROnPlateau goes by."""
     return any(p.default is Parameter.empty and p.kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
                for p in signature(step).parameters.values())
 
@@ -103,9 +103,6 @@ def check_objects(model: Any, loader: Any, loss_fn: Any, optimizer: Any, schedul
     if not own & optimized:
         raise ValueError("fit: the optimizer has none of the model's parameters; make it of this model: "
                          f"{type(optimizer).__name__}(model.parameters(), ...)")
-    if takes_a_value(optimizer.step):
-        raise TypeError(f"fit: {type(optimizer).__name__} computes the loss several times in each step; write the loop by "
-                        "hand, with optimizer.step(closure)")
 
 
 def check_numbers(epochs: Any, accumulate: Any, clip_norm: Any, schedule: str) -> None:
