@@ -220,6 +220,12 @@ def test_evaluate_counts_every_example_alike():
     assert list(evaluate(model, DataLoader(DATA, 5), metrics={"share": Accuracy()})) == ["share"]
 
 
+def test_an_error_in_evaluation_names_the_batch():
+    with pytest.raises(cr.ShapeError) as caught:
+        train(validation=[(cr.zeros(3, 5), cr.zeros(3))])
+    assert "in evaluation, with the batch (float32(3, 5), float32(3))" in caught.value.__notes__
+
+
 def zero_one(prediction, target):
     assert not cr.is_grad_enabled()
     return (prediction.data.argmax(1) != target.data).mean()
@@ -296,7 +302,13 @@ MISTAKES = {
                              r"\(input, ..., target\), the loader gave float32\(5, 4\)"),
     "inputs alone": (lambda: train(loader=DataLoader(TensorDataset(X), 5)), TypeError, "TensorDataset"),
     "a generator": (lambda: train(loader=(batch for batch in DataLoader(DATA, 5))), TypeError, "only once"),
-    "no loader": (lambda: train(loader=DATA.batch), TypeError, "DataLoader"),
+    "a dataset": (lambda: train(loader=DATA), TypeError, "a TensorDataset, which gives no batches; pass a DataLoader"),
+    "a dataset to validate": (lambda: train(validation=DATA), TypeError, "validation is a TensorDataset"),
+    "single examples": (lambda: train(loader=list(DATA)), TypeError, "single examples"),
+    "a tensor to predict": (lambda: predict(network(), cr.tensor(X)), TypeError, r"is float32\(22, 4\).*list of batches"),
+    "checkpoints": (lambda: train(checkpoints=3), TypeError, "name of a folder"),
+    "another's scheduler": (lambda: train(scheduler=StepLR(optim.SGD(network().parameters()), 1)), ValueError,
+                            "for another optimizer"),
     "an empty loader": (lambda: train(loader=DataLoader(TensorDataset(X[:3], Y[:3]), 5, drop_last=True)), ValueError,
                         "no batches.*drop_last"),
     "a vector": (lambda: train(loss_fn=lambda p, t: F.cross_entropy(p, t, reduction="none")), ValueError,

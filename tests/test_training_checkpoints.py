@@ -68,7 +68,8 @@ def run(folder, on_step=None, callbacks=(), loader=None, resume=True, seed=0, ep
             if on_step is not None:
                 on_step(run)
 
-    loader = loader or (Plain() if plain else DataLoader(Noisy(X, Y), 4, shuffle=True, generator=seed, num_workers=1))
+    loader = loader or (Plain() if plain else DataLoader(Noisy(X, Y), 4, shuffle=True, generator=None if accumulate == 4 else seed,
+                                                       num_workers=1))
     checkpoints = Checkpoints(folder, every=every, keep=2, best=True, also={"count": count})
     with cr.backend("reference"):
         history = fit(model, loader, layers.CrossEntropyLoss(), optimizer, epochs, checkpoints=checkpoints, resume=resume,
