@@ -135,16 +135,21 @@ class Trace:
         dtypes = [getattr(a, "dtype", None) for a in arrays]
         inside = None
         if op.forward is not None and not hasattr(ops, op.name):  # a user's own: what it is made of, if it can be seen
-            inside = self._own(op, inputs, static)
+            inside = self._own(op, inputs, static, out)
         self._append(op, values, dtypes, static, [out], inside)
         if inputs and isinstance(inputs[0], Tensor) and out._version is inputs[0]._version:
             self._views[id(out)] = inputs[0], op, self.calls[-1].static
 
-    def _own(self, op: Op, inputs: Any, static: dict[str, Any]) -> "list[Call] | None":
+    def _own(self, op: Op, inputs: Any, static: dict[str, Any], out: Tensor) -> "list[Call] | None":
         try:
-            return self._inside(lambda: op.forward(ops, *inputs, **static))[0]  # type: ignore[no-any-return]
+            calls, result = self._inside(lambda: op.forward(ops, *inputs, **static))
         except Exception:  # it is written for arrays alone
             return None
+        if not isinstance(result, Tensor) or not self.open(result):
+            return None
+        self._note(out, self.value(result))
+        found: list[Call] = calls
+        return found
 
     def _inside(self, function: Any) -> Any:
         """The calls that a function makes, and what it returns."""

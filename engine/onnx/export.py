@@ -269,6 +269,11 @@ class Exporter:
                 kept.append(node)
                 wanted |= set(node.input)
         self.graph.nodes = kept[::-1]
+        counts: dict[str, int] = {}
+        for node in self.graph.nodes:  # numbered anew, without those that were dropped
+            stem = node.name[:node.name.rindex(node.op_type)] + node.op_type
+            number = counts[stem] = counts.get(stem, -1) + 1
+            node.name = f"{stem}_{number}" if number else stem
         return wanted
 
     def dimension(self, n: Any) -> Any:
