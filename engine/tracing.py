@@ -79,6 +79,7 @@ class Trace:
         self._writes: dict[int, int] = {}  # by id of the list that all tensors on one memory share: the number of writes
         self._places: dict[tuple[Any, ...], Tensor] = {}  # by place in memory, for tensors that no op made (detach)
         self._indices: dict[int, tuple[Any, Value]] = {}  # by id of an index array: the array, and what it was made of
+        self._opened: list[Op] = []  # own ops whose forward is being looked into
         self._flags: list[_Tracing] = []
         for tensor in constants:
             self._note(tensor, Value(tensor._data, tensor._data))
@@ -134,8 +135,10 @@ class Trace:
         values = [self._entry(t) for t in inputs]
         dtypes = [getattr(a, "dtype", None) for a in arrays]
         inside = None
-        if op.forward is not None and not hasattr(ops, op.name):  # a user's own: what it is made of, if it can be seen
+        if op.forward is not None and op not in self._opened:  # a user's own: what it is made of, if it can be seen
+            self._opened.append(op)
             inside = self._own(op, inputs, static, out)
+            self._opened.pop()
         self._append(op, values, dtypes, static, [out], inside)
         if inputs and isinstance(inputs[0], Tensor) and out._version is inputs[0]._version:
             self._views[id(out)] = inputs[0], op, self.calls[-1].static

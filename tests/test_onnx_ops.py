@@ -1,11 +1,13 @@
 """Every op in an ONNX file computes under onnxruntime what it computes here, for the rows of the sample table."""
 
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 
 import chainrule as cr
+from tests.checkout import ROOT
 from tests.onnx_runs import onnx, run
 from tests.properties import flatten, map_arrays, resolve
 from tests.samples import SAMPLES
@@ -89,3 +91,11 @@ def test_the_converters_are_of_ops():
 
     assert set(converters) - set(table) == {"astype"}  # a row outside of the table, like users' own
     assert onnx is not None
+
+
+def test_the_document_lists_the_converters():
+    from chainrule.onnx.table import converters
+
+    text = (ROOT / "docs/onnx.md").read_text(encoding="utf-8")
+    shown = text[text.index("<!-- converters -->"):text.index("<!-- end -->")]
+    assert re.findall(r"`(\w+)`", shown) == sorted(converters), "write them anew: ', '.join(f'`{n}`' for n in sorted(converters))"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from chainrule import random
-from chainrule.graph import no_grad
+from chainrule.graph import no_grad, table
 from chainrule.layers.module import Module
 from chainrule.onnx.graph import IR_VERSION, OPSET, Graph, Unsupported
 from chainrule.onnx.sizes import Axes, Mismatch, Size, merge
@@ -339,7 +339,8 @@ class Exporter:
             self.diverged(first)
         use, graph = Use(calls), self.graph
         graph.layer = self.path(first)
-        function = converters.get(first.op.name)
+        own = first.op is not table.get(first.op.name, first.op)  # a user's, with the name of one of ours
+        function = None if own else converters.get(first.op.name)
         reason: Exception | None = None
         if function is not None:
             try:
