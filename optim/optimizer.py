@@ -185,8 +185,13 @@ class Optimizer:
         the dict.
         """
         indices = {p: i for i, p in enumerate(p for group in self.param_groups for p in group["params"])}
-        state = {indices[p]: {name: Tensor(v) if hasattr(v, "dtype") else v for name, v in entry.items()}
-                 for p, entry in self.state.items()}
+
+        def saved(value: Any) -> Any:
+            if isinstance(value, list):
+                return [saved(v) for v in value]
+            return Tensor(value) if hasattr(value, "dtype") else value
+
+        state = {indices[p]: {name: saved(v) for name, v in entry.items()} for p, entry in self.state.items()}
         groups = [{**group, "params": [indices[p] for p in group["params"]]} for group in self.param_groups]
         return {"state": dict(sorted(state.items())), "param_groups": groups}
 

@@ -12,9 +12,8 @@ import chainrule as cr
 from chainrule import functional as F
 from chainrule import layers, optim
 from chainrule.data import DataLoader, TensorDataset
-from chainrule.optim.lr_scheduler import StepLR
-ReduceLROnPlateau = None
-from chainrule.optim.training import Accuracy, Callback, EarlyStopping, F1, evaluate, fit, predict
+from chainrule.optim.lr_scheduler import ReduceLROnPlateau, StepLR
+from chainrule.optim.training import F1, Accuracy, Callback, EarlyStopping, evaluate, fit, predict
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(22, 4)).astype(np.float32)
@@ -36,6 +35,16 @@ def train(model=None, loader=None, loss_fn=None, optimizer=None, epochs=2, **opt
     loader = DataLoader(DATA, 5, shuffle=True, generator=3) if loader is None else loader
     optimizer = optimizer or optim.SGD(model.parameters(), lr=0.1)
     return model, fit(model, loader, loss_fn or layers.CrossEntropyLoss(), optimizer, epochs, **options)
+
+
+class OnStep(Callback):
+    """Calls a function with the run after each step, and keeps what it returned."""
+
+    def __init__(self, function):
+        self.function, self.found = function, []
+
+    def on_step(self, run):
+        self.found.append(self.function(run))
 
 
 def test_fit_is_the_loop_by_hand_to_the_bit():
@@ -85,27 +94,21 @@ def test_accumulated_batches_make_the_step_of_the_large_one(clip_norm):
     for size, accumulate in ((12, 1), (4, 3), (1, 12)):  # 22 examples: the last step has 10, in 4 + 4 + 2
         model.load_state_dict(start)
         optimizer = optim.SGD(model.parameters(), lr=0.5, momentum=0.9)
-        steps = []
+        steps = OnStep(lambda run: run.loss)
         history = fit(model, DataLoader(TensorDataset(X.astype(np.float64), Y), size), layers.CrossEntropyLoss(), optimizer,
-                      3, accumulate=accumulate, clip_norm=clip_norm, callbacks=OnStep(lambda run: steps.append(run.loss)))
-        found.append((weights(model), history["loss"], steps))
+                      3, accumulate=accumulate, clip_norm=clip_norm, callbacks=steps)
+        found.append((weights(model), history["loss"], steps.found))
     for other in found[1:]:
         for a, b in zip(found[0], other):
             assert len(a) == len(b) and np.allclose(a, b, rtol=1e-12, atol=0)
 
 
-class OnStep(Callback):
-    def __init__(self, function):
-        self.on_step = function
-
-
 def test_scheduler_per_step_and_plateau():
     model = network()
     optimizer = optim.SGD(model.parameters(), lr=1.0)
-    rates = []
-    train(model, optimizer=optimizer, scheduler=StepLR(optimizer, 1, gamma=0.5), schedule="step",
-          callbacks=[OnStep(lambda run: rates.append(optimizer.param_groups[0]["lr"]))])
-    assert rates == [0.5**n for n in range(1, 11)]
+    rates = OnStep(lambda run: optimizer.param_groups[0]["lr"])
+    train(model, optimizer=optimizer, scheduler=StepLR(optimizer, 1, gamma=0.5), schedule="step", callbacks=[rates])
+    assert rates.found == [0.5**n for n in range(1, 11)]
     optimizer = optim.SGD(model.parameters(), lr=0.0)
     scheduler = ReduceLROnPlateau(optimizer, mode="max", patience=1)
     seen = []
@@ -117,9 +120,10 @@ def test_scheduler_per_step_and_plateau():
 
 def test_a_plateau_lowers_the_rate():
     model = network()
-    optimizer = optim.SGD(model.parameters(), lr=1e-9)
-    _, history = train(model, optimizer=optimizer, epochs=5, scheduler=ReduceLROnPlateau(optimizer, patience=0, factor=0.5))
-    assert history["lr"][0] == 1e-9 and history["lr"][-1] < 1e-9
+    optimizer = optim.SGD(model.parameters(), lr=0.01)
+    scheduler = ReduceLROnPlateau(optimizer, patience=1, factor=0.5, threshold=0.9)  # nothing is enough
+    _, history = train(model, optimizer=optimizer, epochs=5, scheduler=scheduler)
+    assert history["lr"] == [0.01, 0.01, 0.01, 0.005, 0.005]
 
 
 def test_early_stopping_restores_the_best_weights():
@@ -216,6 +220,12 @@ def test_evaluate_counts_every_example_alike():
     assert list(evaluate(model, DataLoader(DATA, 5), metrics={"share": Accuracy()})) == ["share"]
 
 
+def test_an_error_in_evaluation_names_the_batch():
+    with pytest.raises(cr.ShapeError) as caught:
+        train(validation=[(cr.zeros(3, 5), cr.zeros(3))])
+    assert "in evaluation, with the batch (float32(3, 5), float32(3))" in caught.value.__notes__
+
+
 def zero_one(prediction, target):
     assert not cr.is_grad_enabled()
     return (prediction.data.argmax(1) != target.data).mean()
@@ -279,10 +289,11 @@ def test_predict():
 def test_a_loss_that_is_no_number_stops_before_the_weights_change(bad):
     x = X.copy()
     x[13] = float(bad)  # the third batch
-    model, seen = network(), []
+    model = network()
+    seen = OnStep(lambda run: weights(model))
     with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match=r"loss is nan in step 3 \(epoch 1\)") as caught:
-        train(model, loader=DataLoader(TensorDataset(x, Y), 5), callbacks=[OnStep(lambda run: seen.append(weights(model)))])
-    assert len(seen) == 2 and np.array_equal(weights(model), seen[-1])
+        train(model, loader=DataLoader(TensorDataset(x, Y), 5), callbacks=[seen])
+    assert len(seen.found) == 2 and np.array_equal(weights(model), seen.found[-1])
     assert "in epoch 1, step 3, with the batch (float32(5, 4), int64(5))" in caught.value.__notes__
 
 
@@ -291,7 +302,13 @@ MISTAKES = {
                              r"\(input, ..., target\), the loader gave float32\(5, 4\)"),
     "inputs alone": (lambda: train(loader=DataLoader(TensorDataset(X), 5)), TypeError, "TensorDataset"),
     "a generator": (lambda: train(loader=(batch for batch in DataLoader(DATA, 5))), TypeError, "only once"),
-    "no loader": (lambda: train(loader=DATA.batch), TypeError, "DataLoader"),
+    "a dataset": (lambda: train(loader=DATA), TypeError, "a TensorDataset, which gives no batches; pass a DataLoader"),
+    "a dataset to validate": (lambda: train(validation=DATA), TypeError, "validation is a TensorDataset"),
+    "single examples": (lambda: train(loader=list(DATA)), TypeError, "single examples"),
+    "a tensor to predict": (lambda: predict(network(), cr.tensor(X)), TypeError, r"is float32\(22, 4\).*list of batches"),
+    "checkpoints": (lambda: train(checkpoints=3), TypeError, "name of a folder"),
+    "another's scheduler": (lambda: train(scheduler=StepLR(optim.SGD(network().parameters()), 1)), ValueError,
+                            "for another optimizer"),
     "an empty loader": (lambda: train(loader=DataLoader(TensorDataset(X[:3], Y[:3]), 5, drop_last=True)), ValueError,
                         "no batches.*drop_last"),
     "a vector": (lambda: train(loss_fn=lambda p, t: F.cross_entropy(p, t, reduction="none")), ValueError,
@@ -338,10 +355,8 @@ def test_a_plateau_must_go_by_something_in_the_right_direction():
     for options, match in (({"schedule": "step"}, "schedule='epoch'"), ({"monitor": "accuracy"}, "mode='max'")):
         with pytest.raises(ValueError, match=match):
             train(model, optimizer=optimizer, metrics=Accuracy(), scheduler=ReduceLROnPlateau(optimizer), **options)
-    closure = optim.SGD(model.parameters())
-    closure.step = lambda closure: None
-    with pytest.raises(TypeError, match=r"optimizer.step\(closure\)"):
-        train(model, optimizer=closure)
+    with pytest.raises(TypeError, match="LBFGS.* needs a closure"):
+        train(model, optimizer=optim.LBFGS(model.parameters()))
 
 
 class Interrupt(Callback):

@@ -10,36 +10,35 @@ from chainrule.optim.lr_scheduler.scheduler import LRScheduler
 __all__ = ["ConstantLR", "CosineAnnealingLR", "ExponentialLR", "LinearLR", "MultiStepLR", "PolynomialLR", "StepLR"]
 
 
-class FactorLR(LRScheduler):
-    """lr − floor = (lr₀ − floor) · factor(t), where subclasses define `factor`, and floor is 0 except for cosines.
+class Factor(LRScheduler):
+    """lr − floor = (lr₀ − floor) · factor(t), where subclasses define `factor`, and the floor is mostly 0.
 
     Computed as lr − floor ← (lr − floor) · factor(t) / factor(t − 1), so that several of these schedules on one optimizer
     multiply, and a rate that was changed by hand stays changed.
     """
 
-    @property
-    def floor(self) -> float:
-        """What the rate tends to where the factor is 0."""
-        return 0.0
-
     def factor(self, t: int) -> float:
         """The share of the initial rate in step t."""
         raise NotImplementedError(f"{self._name} has no factor(t)")
 
+    def floors(self) -> list[float]:
+        """For each group, what the rate tends to where the factor is 0."""
+        return [0.0] * len(self.base_lrs)
+
     def get_lr(self) -> list[float]:
         """The rate there is, times the ratio of this step's factor to the last one's."""
-        groups, t, floor = self.optimizer.param_groups, self.last_epoch, self.floor
+        t, rates = self.last_epoch, [group["lr"] for group in self.optimizer.param_groups]
         if self._step_count == 1 and t > 0:  # resumed: the groups have the rate of this step
-            return [group["lr"] for group in groups]
+            return rates
         now, before = self.factor(t), self.factor(t - 1) if t > 0 else 1.0
-        if before == 0:  # up again from the floor
-            return [group["lr"] + (lr - floor) * now for lr, group in zip(self.base_lrs, groups)]
         if now == before:
-            return [group["lr"] for group in groups]
-        return [floor + (group["lr"] - floor) * (now / before) for group in groups]
+            return rates
+        if before == 0:  # up again from the floor
+            return [lr + (first - floor) * now for lr, first, floor in zip(rates, self.base_lrs, self.floors())]
+        return [floor + (lr - floor) * (now / before) for lr, floor in zip(rates, self.floors())]
 
 
-class StepLR(FactorLR):
+class StepLR(Factor):
     """lr = lr₀ · gamma^⌊t / step_size⌋: smaller by the factor `gamma` after every `step_size` steps.
 
     >>> import chainrule as cr
@@ -62,7 +61,7 @@ class StepLR(FactorLR):
         return self.gamma ** (t // self.step_size)
 
 
-class MultiStepLR(FactorLR):
+class MultiStepLR(Factor):
     """lr = lr₀ · gamma^(number of milestones up to t): smaller by the factor `gamma` at each of the steps `milestones`.
 
     >>> import chainrule as cr
@@ -83,7 +82,7 @@ class MultiStepLR(FactorLR):
         return self.gamma ** bisect_right(self.milestones, t)
 
 
-class ConstantLR(FactorLR):
+class ConstantLR(Factor):
     """lr = lr₀ · factor before step `total_iters`, lr₀ from there on. Raises ValueError for a factor outside [0, 1].
 
     >>> import chainrule as cr
@@ -104,7 +103,7 @@ class ConstantLR(FactorLR):
         return self.start_factor if t < self.total_iters else 1.0
 
 
-class LinearLR(FactorLR):
+class LinearLR(Factor):
     """lr = lr₀ · (start_factor + (end_factor − start_factor) · min(t / total_iters, 1)): a warm-up, for example.
 
     Raises ValueError for a start factor outside (0, 1] and an end factor outside [0, 1].
@@ -134,7 +133,7 @@ class LinearLR(FactorLR):
         return self.start_factor + (self.end_factor - self.start_factor) * t / self.total_iters
 
 
-class ExponentialLR(FactorLR):
+class ExponentialLR(Factor):
     """lr = lr₀ · gammaᵗ.
 
     >>> import chainrule as cr
@@ -153,8 +152,9 @@ class ExponentialLR(FactorLR):
         return float(self.gamma**t)
 
 
-class PolynomialLR(FactorLR):
-    """lr = lr₀ · (1 − min(t / total_iters, 1))^power: down to 0 in `total_iters` steps.
+class PolynomialLR(Factor):
+    """lr = lr₀ · (1 − min(t / total_iters, 1))^power: down to 0 in `total_iters` steps. Raises ValueError unless that is
+    positive.
 
     >>> import chainrule as cr
     >>> optimizer = cr.optim.SGD([cr.tensor([1.0], requires_grad=True)], lr=1.0)
@@ -166,6 +166,8 @@ class PolynomialLR(FactorLR):
     """
 
     def __init__(self, optimizer: Any, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1) -> None:
+        if not total_iters > 0:
+            raise ValueError(f"PolynomialLR: total_iters={total_iters} must be positive")
         self.total_iters, self.power = total_iters, power
         super().__init__(optimizer, last_epoch)
 
@@ -174,7 +176,7 @@ class PolynomialLR(FactorLR):
         return float((1 - t / self.total_iters) ** self.power) if t < self.total_iters else 0.0
 
 
-class CosineAnnealingLR(FactorLR):
+class CosineAnnealingLR(Factor):
     """lr = eta_min + (lr₀ − eta_min) · (1 + cos(π t / T_max)) / 2: half a cosine down to `eta_min` in `T_max` steps, and
     up again in as many, should there be more. Loshchilov & Hutter 2017, "SGDR: stochastic gradient descent with warm
     restarts".
@@ -194,10 +196,9 @@ class CosineAnnealingLR(FactorLR):
         self.T_max, self.eta_min = T_max, eta_min
         super().__init__(optimizer, last_epoch)
 
-    @property
-    def floor(self) -> float:
+    def floors(self) -> list[float]:
         """`eta_min`."""
-        return self.eta_min
+        return [self.eta_min] * len(self.base_lrs)
 
     def factor(self, t: int) -> float:
         """(1 + cos(π t / T_max)) / 2."""

@@ -44,7 +44,8 @@ class LRScheduler:
                                f"{last_epoch}; load the optimizer's state first, or begin with last_epoch=-1")
         self.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
         self.last_epoch = last_epoch
-        self._first_step()
+        self._step_count = 1
+        self._advance()
 
     @property
     def _name(self) -> str:
@@ -58,28 +59,34 @@ class LRScheduler:
         """The rates that the last step set, one for each group of parameters."""
         return self._last_lr
 
-    def _first_step(self) -> None:
-        """The step that making the scheduler takes."""
-        self._step_count = 1
-        self._advance()
-
     def _advance(self) -> None:
         """Go on to the next step and set its rates."""
         self.last_epoch += 1
+        self._set_rates()
+
+    def _set_rates(self) -> None:
+        """Write the rates of step `last_epoch` into the groups."""
         groups = self.optimizer.param_groups
         if len(groups) != len(self.base_lrs):
             raise ValueError(f"{self._name}: the optimizer has {len(groups)} groups of parameters, it had "
                              f"{len(self.base_lrs)} when the scheduler was made; add groups first")
         for group, lr in zip(groups, self.get_lr()):
             group["lr"] = lr
-        self._last_lr = [group["lr"] for group in groups]
+        self._note_rates()
+
+    def _note_rates(self) -> None:
+        self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
+
+    def _begin(self) -> None:
+        """Take step 0 (again), from whatever rates there are."""
+        self.last_epoch, self._step_count = -1, 1
+        self._advance()
 
     def restart(self) -> None:
-        """Go back to step 0, from the rates with which the optimizer began; schedules in sequence are started so."""
-        for group, lr in zip(self.optimizer.param_groups, self.base_lrs):
-            group["lr"] = lr
-        self.last_epoch = -1
-        self._first_step()
+        """Go back to step 0, from the rates with which the optimizer began: so do schedules in sequence start."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["initial_lr"]
+        self._begin()
 
     def step(self) -> None:
         """Set the rates of the next step; call it after `optimizer.step()`. Warns where that was never called: the first

@@ -58,8 +58,9 @@ class Checkpoints:
         """(file, state) of the latest checkpoint that is whole, or None where there is none at all; FileError where all
         are damaged."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        for leftover in self.folder.glob(".*.safetensors.*.tmp"):  # of a process that was killed while it wrote
-            leftover.unlink()
+        for pattern in (".*.safetensors.*.tmp", ".tmp??????"):  # save's, and within it the safetensors library's
+            for leftover in self.folder.glob(pattern):  # of a process that was killed while it wrote
+                leftover.unlink()
         for path in reversed(self.files()):
             try:
                 return path, load(path)

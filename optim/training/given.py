@@ -60,6 +60,17 @@ def named_metrics(metrics: Any, count: Callable[[Any], float]) -> dict[str, Metr
 
 
 @contextmanager
+def explained(place: Callable[[], str]) -> Iterator[None]:
+    """An exception from inside says, in a note, where that was; "" for no note."""
+    try:
+        yield
+    except Exception as error:
+        if note := place():
+            error.add_note(note)
+        raise
+
+
+@contextmanager
 def modes_restored(model: Any) -> Iterator[None]:
     """Whatever happens inside, each module of the model is in training or evaluation mode as before."""
     modes = [(module, module.training) for module in model.modules()]
@@ -71,12 +82,20 @@ def modes_restored(model: Any) -> Iterator[None]:
 
 
 def takes_a_value(step: Any) -> bool:
-    """Whether a step(…) must be given something: the value that ReduceLROnPlateau goes by, the closure of LBFGS."""
+    """Whether a scheduler's step(…) must be given something: the value that ReduceLROnPlateau goes by."""
     return any(p.default is Parameter.empty and p.kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
                for p in signature(step).parameters.values())
 
 
-def check_objects(model: Any, loader: Any, loss_fn: Any, optimizer: Any, scheduler: Any) -> None:
+def check_loader(loader: Any, name: str) -> None:
+    """TypeError for what gives single examples, or rows, where batches are wanted."""
+    if hasattr(loader, "shape") or not hasattr(loader, "__iter__"):
+        what = describe(loader) if hasattr(loader, "shape") else f"a {type(loader).__name__}"
+        raise TypeError(f"{name} is {what}, which gives no batches; pass a DataLoader(dataset, batch_size=...), or a list of "
+                        "batches")
+
+
+def check_objects(model: Any, loader: Any, loss_fn: Any, optimizer: Any, scheduler: Any, validation: Any) -> None:
     """TypeError or ValueError for objects that cannot be trained with."""
     for name, value in (("model", model), ("loss_fn", loss_fn), ("optimizer", optimizer), ("scheduler", scheduler)):
         check_made(value, f"fit: {name}")
@@ -90,12 +109,14 @@ def check_objects(model: Any, loader: Any, loss_fn: Any, optimizer: Any, schedul
     if reduction != "mean":
         raise ValueError(f"fit: {loss_fn} has reduction={reduction!r}; pass one with reduction='mean', of which the steps "
                          "do not depend on how large a batch is")
-    if not hasattr(loader, "__iter__"):
-        raise TypeError(f"fit: the loader is {describe(loader)}, which gives no batches; pass a DataLoader(dataset, "
-                        "batch_size=...)")
+    check_loader(loader, "fit: the loader")
+    if validation is not None:
+        check_loader(validation, "fit: validation")
     if hasattr(loader, "__next__"):
         raise TypeError(f"fit: the loader is a {type(loader).__name__}, which can be looped over only once; pass a "
                         "DataLoader, or a list of batches")
+    if getattr(scheduler, "optimizer", optimizer) is not optimizer:
+        raise ValueError(f"fit: the {type(scheduler).__name__} was made for another optimizer; make it for this one")
     own = {id(p) for p in model.parameters()}
     optimized = {id(p) for group in optimizer.param_groups for p in group["params"]}
     if not own:
@@ -103,9 +124,6 @@ def check_objects(model: Any, loader: Any, loss_fn: Any, optimizer: Any, schedul
     if not own & optimized:
         raise ValueError("fit: the optimizer has none of the model's parameters; make it of this model: "
                          f"{type(optimizer).__name__}(model.parameters(), ...)")
-    if takes_a_value(optimizer.step):
-        raise TypeError(f"fit: {type(optimizer).__name__} computes the loss several times in each step; write the loop by "
-                        "hand, with optimizer.step(closure)")
 
 
 def check_numbers(epochs: Any, accumulate: Any, clip_norm: Any, schedule: str) -> None:

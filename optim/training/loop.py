@@ -9,7 +9,7 @@ import numpy as np
 from chainrule.errors import describe
 from chainrule.graph import no_grad
 from chainrule.optim.clipping import clip_grad_norm_
-from chainrule.optim.training.given import modes_restored, named_metrics, unpack
+from chainrule.optim.training.given import check_loader, explained, modes_restored, named_metrics, outline, unpack
 from chainrule.optim.training.metrics import Mean, batch_size
 from chainrule.optim.training.run import History, Run
 from chainrule.tensor import Tensor
@@ -107,11 +107,12 @@ def evaluate(model: Any, loader: Any, loss_fn: Callable[[Any, Any], Any] | None 
     >>> evaluate(cr.layers.Flatten(), batches, cr.layers.MSELoss())
     {'loss': 0.75}
     """
+    check_loader(loader, "evaluate: the loader")
     found = named_metrics(metrics, count)
     if loss_fn is not None:
         found = {"loss": Mean(loss_fn, count=count), **found}
     batch = None
-    with evaluating(model):
+    with evaluating(model), explained(lambda: f"in evaluation, with the batch {outline(batch)}"):
         for batch in loader:
             inputs, target = unpack(batch)
             prediction = model(*inputs)
@@ -134,6 +135,7 @@ def predict(model: Any, loader: Any, *, targets: bool | None = None) -> Any:
     >>> predict(model, [cr.zeros(2, 2, 2), cr.ones(1, 2, 2)]).tolist()
     [[0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0]]
     """
+    check_loader(loader, "predict: the loader")
     parts = []
     with evaluating(model):
         for batch in loader:

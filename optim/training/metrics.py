@@ -31,7 +31,8 @@ def batch_size(target: Any) -> int:
         return len(target)
     except TypeError:
         raise TypeError(f"cannot tell how many examples belong to the target {describe(target)}: its first axis counts "
-                        "them; or say so by count=lambda target: ...") from None
+                        "them. Does the loader give single examples? Make a DataLoader of it; else pass "
+                        "count=lambda target: ...") from None
 
 
 def array(value: Any) -> Any:

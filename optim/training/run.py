@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Any
 
@@ -16,6 +16,7 @@ from chainrule.optim.training.given import (
     check_numbers,
     check_objects,
     check_plateau,
+    explained,
     modes_restored,
     named_metrics,
     outline,
@@ -78,7 +79,7 @@ class Run:
                  metrics: Any, scheduler: Any, schedule: str, accumulate: int, clip_norm: float | None, callbacks: Any,
                  checkpoints: Any, resume: bool, monitor: str | None, count: Callable[[Any], float],
                  progress: bool | None) -> None:
-        check_objects(model, loader, loss_fn, optimizer, scheduler)
+        check_objects(model, loader, loss_fn, optimizer, scheduler, validation)
         check_numbers(epochs, accumulate, clip_norm, schedule)
         self.model, self.loader, self.optimizer, self.epochs = model, loader, optimizer, epochs
         self.scheduler, self.schedule, self.accumulate, self.count = scheduler, schedule, accumulate, count
@@ -102,6 +103,8 @@ class Run:
         self.exhausted = False  # whether the epoch's last batch is among them, and the loader has said so
         self.random_at_start = get_rng_state()  # of the epoch we are in
         self.checkpoints = Checkpoints(checkpoints) if isinstance(checkpoints, str | os.PathLike) else checkpoints
+        if not isinstance(self.checkpoints, Checkpoints | None):
+            raise TypeError(f"fit: checkpoints is {describe(checkpoints)}; pass the name of a folder, or Checkpoints(...)")
         if self.checkpoints is not None:
             self.take_up(resume)
         elif resume:
@@ -129,19 +132,18 @@ class Run:
             try:
                 for callback in self.callbacks:
                     callback.on_start(self)
-                try:
+                with suppress(Stopped), explained(self.place):
                     yield
-                except Stopped:
-                    pass
                 self.history.stopped = self.stopped = self.stopped or "epochs"
-            except Exception as error:
-                if self.group is not None:
-                    error.add_note(f"in epoch {self.epoch + 1}, step {self.step + 1}, with the batch "
-                                   f"{outline(self.group[0])}")
-                raise
             finally:
                 for callback in self.callbacks:
                     callback.on_end(self)
+
+    def place(self) -> str:
+        """Where in the training we are; "" between epochs."""
+        if self.group is None:
+            return ""
+        return f"in epoch {self.epoch + 1}, step {self.step + 1}, with the batch {outline(self.group[0])}"
 
     def goes_on(self) -> bool:
         """Whether there is another epoch to be done."""
@@ -246,7 +248,7 @@ class Run:
             values = self.history[self.monitor]
             best = last_improvement(values, self.largest_is_best(self.monitor)) == len(values) - 1
             self.checkpoints.save(self.state_dict(), self.step, best)
-        if self.interrupted:
+        if self.interrupted and self.goes_on():
             self.stop("interrupted")
 
     # ---- saving and taking up again
