@@ -1,6 +1,6 @@
 """Layers: modules with parameters, built from the ops; named and shaped as torch.nn's, one family per file."""
 
-from chainrule.layers import initializers, models
+from chainrule.layers import initializers, models, utils
 from chainrule.layers.activations import *
 from chainrule.layers.attention import *
 from chainrule.layers.attention_additive import *
@@ -22,6 +22,7 @@ from chainrule.layers.recurrent_cells import *
 from chainrule.layers.similarity import *
 from chainrule.layers.stateless import *
 from chainrule.layers.transformer import *
+from chainrule.layers.variational import *
 from chainrule.layers.vision import *
 
 init = initializers

@@ -24,14 +24,14 @@ class Configured(Module):
             if name not in vars(self):
                 continue
             value = vars(self)[name]
-            if name == "bias":  # asked for by True and False, kept as a parameter or None
+            if name == "bias" and not isinstance(value, bool):  # asked for by True and False, kept as a parameter or None
                 value = value is not None
             if argument.default is Parameter.empty:
                 shown.append(repr(value))
-            elif value != argument.default and not self.goes_without_saying(name, value):
+            elif not self.goes_without_saying(name, value) and value != argument.default:
                 shown.append(f"{name}={value!r}")
         return ", ".join(shown)
 
     def goes_without_saying(self, name: str, value: object) -> bool:
-        """Whether to leave out an argument although it differs from its default: subclasses may."""
+        """Whether to leave out an argument even where it differs from its default: subclasses may."""
         return False

@@ -9,14 +9,20 @@ from chainrule.tensor import Tensor
 __all__ = ["AlphaDropout", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "FeatureAlphaDropout"]
 
 
+def check_probability(name: str, **probabilities: float) -> None:
+    """ValueError for what is no number between 0 and 1."""
+    for what, p in probabilities.items():
+        if isinstance(p, bool) or not isinstance(p, int | float) or not 0 <= p <= 1:
+            raise ValueError(f"{name}: {what}={p!r} is the probability to drop an element, between 0 and 1")
+
+
 class Dropping(Module):
     """What the dropout layers share: the probability p, checked, and which function drops."""
 
     drop: Any  # (input, p, training, inplace) -> output
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
-        if not 0 <= p <= 1:
-            raise ValueError(f"{type(self).__name__}: p={p} is the probability to drop; it lies between 0 and 1")
+        check_probability(type(self).__name__, p=p)
         self.p, self.inplace = p, inplace
 
     def forward(self, input: Tensor) -> Tensor:

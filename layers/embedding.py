@@ -6,15 +6,15 @@ from chainrule import functional as F
 from chainrule.errors import ShapeError
 from chainrule.graph import no_grad
 from chainrule.layers import initializers as init
+from chainrule.layers.configured import Configured
 from chainrule.layers.linear import empty
-from chainrule.layers.module import Module, Parameter
-from chainrule.layers.showing import changed
+from chainrule.layers.module import Parameter
 from chainrule.tensor import Tensor
 
 __all__ = ["Embedding", "EmbeddingBag"]
 
 
-class Table(Module):
+class Table(Configured):
     """What Embedding and EmbeddingBag share: the weight (num_embeddings, embedding_dim) and how it is looked up."""
 
     weight: Parameter
@@ -64,11 +64,6 @@ class Table(Module):
         if self.padding_idx is not None:
             with no_grad():
                 self.weight[self.padding_idx] = 0.0
-
-    def extra_repr(self) -> str:
-        """The sizes, and what is not the default."""
-        return changed(self, self.num_embeddings, self.embedding_dim, padding_idx=None, max_norm=None, norm_type=2.0,
-                       scale_grad_by_freq=False)
 
 
 class Embedding(Table):
@@ -126,8 +121,3 @@ class EmbeddingBag(Table):
         multiplies the rows (mode "sum" only)."""
         return F.embedding_bag(input, self.weight, offsets, self.max_norm, self.norm_type, self.scale_grad_by_freq,
                                self.mode, False, per_sample_weights, self.include_last_offset, self.padding_idx)
-
-    def extra_repr(self) -> str:
-        """The sizes, and what is not the default."""
-        own = changed(self, mode="mean", include_last_offset=False)
-        return super().extra_repr() + (f", {own}" if own else "")

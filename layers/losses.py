@@ -10,18 +10,17 @@ from typing import Any
 
 from chainrule import functional as F
 from chainrule.functional.losses import reduction_of
-from chainrule.layers.module import Module
-from chainrule.layers.showing import changed
+from chainrule.layers.configured import Configured
 from chainrule.tensor import Tensor
 
 __all__ = ["GaussianNLLLoss", "HuberLoss", "KLDivLoss", "L1Loss", "MSELoss", "PoissonNLLLoss", "SmoothL1Loss"]
 
 
-class Loss(Module):
+class Loss(Configured):
     """What all losses share: a function, the reduction, and the function's other arguments kept as attributes."""
 
     compute: Any  # the function of chainrule.functional
-    arguments: dict[str, Any] = {}  # its arguments that this layer keeps, with the values that repr leaves out
+    arguments: tuple[str, ...] = ()  # its other arguments, attributes of the layer
     reductions: tuple[str, ...] = ("mean", "sum", "none")
 
     def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean") -> None:
@@ -37,10 +36,9 @@ class Loss(Module):
         found: Tensor = self.compute(*inputs, **named, reduction=self.reduction, **kept)
         return found
 
-    def extra_repr(self) -> str:
-        """What is not the default; tensors not at all."""
-        numbers = {name: usual for name, usual in self.arguments.items() if not isinstance(getattr(self, name), Tensor)}
-        return changed(self, reduction="mean", **numbers)
+    def goes_without_saying(self, name: str, value: object) -> bool:
+        """Tensors are not shown."""
+        return isinstance(value, Tensor)
 
 
 class L1Loss(Loss):
@@ -75,7 +73,7 @@ class SmoothL1Loss(Loss):
     tensor([0.5, 2.5])
     """
 
-    compute, arguments = staticmethod(F.smooth_l1_loss), {"beta": 1.0}
+    compute, arguments = staticmethod(F.smooth_l1_loss), ("beta",)
 
     def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean",
                  beta: float = 1.0) -> None:
@@ -93,7 +91,7 @@ class HuberLoss(Loss):
     tensor([0.5, 4. ])
     """
 
-    compute, arguments = staticmethod(F.huber_loss), {"delta": 1.0}
+    compute, arguments = staticmethod(F.huber_loss), ("delta",)
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction=reduction)
@@ -112,7 +110,7 @@ class KLDivLoss(Loss):
     tensor(0.1438)
     """
 
-    compute, arguments = staticmethod(F.kl_div), {"log_target": False}
+    compute, arguments = staticmethod(F.kl_div), ("log_target",)
     reductions = ("mean", "sum", "none", "batchmean")
 
     def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean",
@@ -132,7 +130,7 @@ class PoissonNLLLoss(Loss):
     tensor(1.)
     """
 
-    compute, arguments = staticmethod(F.poisson_nll_loss), {"log_input": True, "full": False, "eps": 1e-8}
+    compute, arguments = staticmethod(F.poisson_nll_loss), ("log_input", "full", "eps")
 
     def __init__(self, log_input: bool = True, full: bool = False, size_average: bool | None = None, eps: float = 1e-8,
                  reduce: bool | None = None, reduction: str = "mean") -> None:
@@ -152,7 +150,7 @@ class GaussianNLLLoss(Loss):
     tensor(2.)
     """
 
-    compute, arguments = staticmethod(F.gaussian_nll_loss), {"full": False, "eps": 1e-6}
+    compute, arguments = staticmethod(F.gaussian_nll_loss), ("full", "eps")
 
     def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
         super().__init__(reduction=reduction)

@@ -11,7 +11,7 @@ __all__ = ["BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "MultiLabelMargin
 class WeightedLoss(Loss):
     """A loss with a `weight`, a tensor or None."""
 
-    arguments = {"weight": None}
+    arguments: tuple[str, ...] = ("weight",)
     weight: Tensor | None
 
     def __init__(self, weight: Tensor | None = None, size_average: bool | None = None, reduce: bool | None = None,
@@ -35,7 +35,7 @@ class CrossEntropyLoss(WeightedLoss):
     """
 
     compute = staticmethod(F.cross_entropy)
-    arguments = {"weight": None, "ignore_index": -100, "label_smoothing": 0.0}
+    arguments = ("weight", "ignore_index", "label_smoothing")
 
     def __init__(self, weight: Tensor | None = None, size_average: bool | None = None, ignore_index: int = -100,
                  reduce: bool | None = None, reduction: str = "mean", label_smoothing: float = 0.0) -> None:
@@ -57,7 +57,7 @@ class NLLLoss(WeightedLoss):
     """
 
     compute = staticmethod(F.nll_loss)
-    arguments = {"weight": None, "ignore_index": -100}
+    arguments = ("weight", "ignore_index")
 
     def __init__(self, weight: Tensor | None = None, size_average: bool | None = None, ignore_index: int = -100,
                  reduce: bool | None = None, reduction: str = "mean") -> None:
@@ -91,7 +91,7 @@ class BCEWithLogitsLoss(WeightedLoss):
     """
 
     compute = staticmethod(F.binary_cross_entropy_with_logits)
-    arguments = {"weight": None, "pos_weight": None}
+    arguments = ("weight", "pos_weight")
     pos_weight: Tensor | None
 
     def __init__(self, weight: Tensor | None = None, size_average: bool | None = None, reduce: bool | None = None,
@@ -146,7 +146,7 @@ class MultiMarginLoss(WeightedLoss):
     """
 
     compute = staticmethod(F.multi_margin_loss)
-    arguments = {"p": 1, "margin": 1.0, "weight": None}
+    arguments = ("p", "margin", "weight")
 
     def __init__(self, p: int = 1, margin: float = 1.0, weight: Tensor | None = None, size_average: bool | None = None,
                  reduce: bool | None = None, reduction: str = "mean") -> None:

@@ -31,7 +31,7 @@ class MarginRankingLoss(MarginLoss):
     tensor(2.5)
     """
 
-    compute, arguments = staticmethod(F.margin_ranking_loss), {"margin": 0.0}
+    compute, arguments = staticmethod(F.margin_ranking_loss), ("margin",)
 
 
 class HingeEmbeddingLoss(MarginLoss):
@@ -42,7 +42,7 @@ class HingeEmbeddingLoss(MarginLoss):
     tensor([0.3, 0.7])
     """
 
-    compute, arguments = staticmethod(F.hinge_embedding_loss), {"margin": 1.0}
+    compute, arguments = staticmethod(F.hinge_embedding_loss), ("margin",)
 
     def __init__(self, margin: float = 1.0, size_average: bool | None = None, reduce: bool | None = None,
                  reduction: str = "mean") -> None:
@@ -59,7 +59,7 @@ class CosineEmbeddingLoss(MarginLoss):
     tensor(0.4)
     """
 
-    compute, arguments = staticmethod(F.cosine_embedding_loss), {"margin": 0.0}
+    compute, arguments = staticmethod(F.cosine_embedding_loss), ("margin",)
 
 
 class TripletMarginLoss(MarginLoss):
@@ -76,7 +76,7 @@ class TripletMarginLoss(MarginLoss):
     """
 
     compute = staticmethod(F.triplet_margin_loss)
-    arguments = {"margin": 1.0, "p": 2.0, "eps": 1e-6, "swap": False}
+    arguments = ("margin", "p", "eps", "swap")
 
     def __init__(self, margin: float = 1.0, p: float = 2.0, eps: float = 1e-6, swap: bool = False,
                  size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean") -> None:
@@ -95,7 +95,7 @@ class TripletMarginWithDistanceLoss(MarginLoss):
     """
 
     compute = staticmethod(F.triplet_margin_with_distance_loss)
-    arguments = {"distance_function": None, "margin": 1.0, "swap": False}
+    arguments = ("distance_function", "margin", "swap")
 
     def __init__(self, *, distance_function: Callable[[Tensor, Tensor], Tensor] | None = None, margin: float = 1.0,
                  swap: bool = False, reduction: str = "mean") -> None:
@@ -119,7 +119,7 @@ class CTCLoss(Loss):
     """
 
     compute = staticmethod(F.ctc_loss)
-    arguments = {"blank": 0, "zero_infinity": False}
+    arguments = ("blank", "zero_infinity")
 
     def __init__(self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False) -> None:
         super().__init__(reduction=reduction)

@@ -9,9 +9,9 @@ from typing import Any
 from chainrule import functional as F
 from chainrule.errors import ShapeError
 from chainrule.layers import initializers as init
+from chainrule.layers.configured import Configured
 from chainrule.layers.linear import empty
-from chainrule.layers.module import Module, Parameter
-from chainrule.layers.showing import changed
+from chainrule.layers.module import Parameter
 from chainrule.names import ops
 from chainrule.state import state
 from chainrule.tensor import Tensor
@@ -20,7 +20,7 @@ __all__ = ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "GroupNorm", "InstanceNo
            "InstanceNorm3d", "LayerNorm", "LocalResponseNorm", "RMSNorm"]
 
 
-class Affine(Module):
+class Affine(Configured):
     """What all normalizations share: a weight that starts at one and a bias that starts at zero, either may be None."""
 
     weight: Parameter | None
@@ -37,6 +37,10 @@ class Affine(Module):
             init.ones_(self.weight)
         if self.bias is not None:
             init.zeros_(self.bias)
+
+    def goes_without_saying(self, name: str, value: object) -> bool:
+        """There is no bias without a weight."""
+        return name == "bias" and self.weight is None
 
 
 class RunningStatistics(Affine):
@@ -84,11 +88,6 @@ class RunningStatistics(Affine):
             raise ShapeError(f"{name}: the input of shape {input.shape} has {input.shape[axis]} channels (axis {axis}), "
                              f"the layer was made for num_features={self.num_features}")
         return axis
-
-    def extra_repr(self) -> str:
-        """The channels, and what is not the default."""
-        usual = isinstance(self, BatchNorm)
-        return changed(self, self.num_features, eps=1e-5, momentum=0.1, affine=usual, track_running_stats=usual)
 
 
 class BatchNorm(RunningStatistics):
@@ -234,11 +233,6 @@ class LayerNorm(Affine):
         """x (…, *normalized_shape), normalised over the last axes."""
         return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
-    def extra_repr(self) -> str:
-        """The shape, and what is not the default."""
-        text = changed(self, self.normalized_shape, eps=1e-5, elementwise_affine=True)
-        return text + (", bias=False" if self.elementwise_affine and self.bias is None else "")
-
 
 class RMSNorm(Affine):
     """x / √(mean(x²) + eps) · weight over the last axes, whose sizes are `normalized_shape`.
@@ -261,10 +255,6 @@ class RMSNorm(Affine):
     def forward(self, input: Tensor) -> Tensor:
         """x (…, *normalized_shape), divided by its root mean square."""
         return F.rms_norm(input, self.normalized_shape, self.weight, self.eps)
-
-    def extra_repr(self) -> str:
-        """The shape, and what is not the default."""
-        return changed(self, self.normalized_shape, eps=None, elementwise_affine=True)
 
 
 class GroupNorm(Affine):
@@ -293,12 +283,8 @@ class GroupNorm(Affine):
                              f"C = num_channels={self.num_channels}")
         return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
 
-    def extra_repr(self) -> str:
-        """Groups and channels, and what is not the default."""
-        return changed(self, self.num_groups, self.num_channels, eps=1e-5, affine=True)
 
-
-class LocalResponseNorm(Module):
+class LocalResponseNorm(Configured):
     """x_c / (k + alpha · mean of x² over the `size` channels around c)^beta; x (N, C, …), missing channels count as 0.
 
     Raises ShapeError for fewer than three axes, ValueError for size < 1. Krizhevsky, Sutskever & Hinton (2012),
@@ -315,10 +301,6 @@ class LocalResponseNorm(Module):
     def forward(self, input: Tensor) -> Tensor:
         """x (N, C, …), each element damped by its neighbours in other channels."""
         return F.local_response_norm(input, self.size, self.alpha, self.beta, self.k)
-
-    def extra_repr(self) -> str:
-        """The number of neighbours, and what is not the default."""
-        return changed(self, self.size, alpha=1e-4, beta=0.75, k=1.0)
 
 
 def sizes(normalized_shape: Any) -> tuple[int, ...]:

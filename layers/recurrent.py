@@ -8,6 +8,7 @@ from typing import Any
 from chainrule import functional as F
 from chainrule.errors import ShapeError, describe
 from chainrule.layers import initializers as init
+from chainrule.layers.dropout import check_probability
 from chainrule.layers.linear import empty
 from chainrule.layers.module import Module, Parameter
 from chainrule.layers.showing import changed
@@ -27,13 +28,6 @@ def check_sizes(name: str, **sizes: int) -> None:
             raise TypeError(f"{name}: {what} must be an integer, got {describe(size)}")
         if size < 1:
             raise ValueError(f"{name}: {what} must be at least 1, got {size}")
-
-
-def check_probability(name: str, **probabilities: float) -> None:
-    """ValueError for what is no number between 0 and 1."""
-    for what, p in probabilities.items():
-        if isinstance(p, bool) or not isinstance(p, int | float) or not 0 <= p <= 1:
-            raise ValueError(f"{name}: {what}={p!r} is the probability to drop an element, between 0 and 1")
 
 
 def draw_uniform(module: Module, hidden_size: int) -> None:

@@ -32,6 +32,7 @@ def gradients_of(parameters: Any, name: str) -> list[Tensor]:
 
 def norm_of(tensors: list[Tensor], norm_type: float, error_if_nonfinite: bool) -> float:
     """The total norm, whatever the dtypes: the square of 300 is infinite in float16 already."""
+    norm_type = float(norm_type)  # torch takes "inf", too
     if not norm_type > 0:
         raise ValueError(f"norm_type={norm_type} must be positive; float('inf') is the largest magnitude")
     norms = []

@@ -172,11 +172,9 @@ class LBFGS(Optimizer):
             p._version[0] = tick()
             place += x.size
 
-    def step(self, closure: Any = None) -> Any:
-        """Iterate, and return what the first call of `closure` returned; see the class."""
-        if closure is None:
-            raise TypeError("LBFGS.step() needs a closure that calls zero_grad(), computes the loss, calls its backward() "
-                            "and returns it: the loss is evaluated several times")
+    def step(self, closure: Any) -> Any:  # type: ignore[override]
+        """Iterate, and return what the first call of `closure` returned. It calls zero_grad(), computes the loss, calls its
+        backward() and returns it."""
         self._stepped = True
         group = self.param_groups[0]
         state = self.state.setdefault(group["params"][0], {"func_evals": 0, "n_iter": 0})

@@ -1,6 +1,7 @@
 """Layers: torch's names, shapes, first values; what they compute; their errors."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from chainrule.layers import (
     Sequential,
     init,
 )
+from tests.checkout import ROOT
 
 
 def normal(*shape, seed=0):
@@ -273,3 +275,10 @@ def test_a_state_dict_goes_to_torch_and_back():
     fresh = Sequential(Conv2d(1, 4, 3, padding=1), ReLU(), MaxPool2d(2), Flatten(), Linear(16, 5))
     fresh.load_state_dict(theirs.state_dict())
     assert np.array_equal(fresh(cr.tensor(x)).data, ours(cr.tensor(x)).data)
+
+
+def test_every_layer_is_in_the_document():
+    text = (ROOT / "docs" / "layers.md").read_text(encoding="utf-8")
+    classes = {name for name, value in vars(cr.layers).items() if isinstance(value, type) and issubclass(value, cr.layers.Module)}
+    assert {name for name in classes - {"Module"} if f"`{name}`" not in text} == set()
+    assert {name for name in init.__all__ if not re.search(rf"`{name}\b", text)} == set()

@@ -1,5 +1,7 @@
 """Data: sets of examples, and the loader that serves them in batches."""
 
+from chainrule.data import augmentation
+from chainrule.data.bytepairs import *
 from chainrule.data.collation import *
 from chainrule.data.datasets import *
 from chainrule.data.digits import *
@@ -8,3 +10,5 @@ from chainrule.data.loader import *
 from chainrule.data.pictures import *
 from chainrule.data.readers import *
 from chainrule.data.samplers import *
+from chainrule.data.sequences import *
+from chainrule.data.tokenizers import *

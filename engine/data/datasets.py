@@ -1,6 +1,6 @@
 """Sets of examples: reached by index, or one after the other; divided, put together."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,8 @@ class Dataset:
 class TensorDataset(Dataset):
     """Examples from tensors (or arrays) of the same length: example i is the tuple of their i-th entries.
 
-    Raises ShapeError where the lengths differ or a tensor is 0-d.
+    `transform`: called with the entries, of one example or of a batch, it returns those that are served; see
+    `chainrule.data.augmentation`. Raises ShapeError where the lengths differ or a tensor is 0-d.
 
     >>> import numpy as np
     >>> images, labels = np.zeros((3, 8, 8)), np.array([4, 5, 6])
@@ -46,20 +47,22 @@ class TensorDataset(Dataset):
     ((8, 8), tensor(5))
     """
 
-    def __init__(self, *tensors: Any) -> None:
+    def __init__(self, *tensors: Any, transform: Callable[..., Any] | None = None) -> None:
+        self.transform = transform
         self.tensors: tuple[Tensor, ...] = tuple(ops.as_tensor(t) for t in tensors)
         lengths = {t.shape[0] if t.ndim else None for t in self.tensors}
         if len(lengths) != 1 or None in lengths:
             raise ShapeError("TensorDataset: the tensors need the same first axis, got shapes "
                              f"{', '.join(str(t.shape) for t in self.tensors) or 'none'}")
 
-    def __getitem__(self, index: Any) -> tuple[Tensor, ...]:
-        return tuple(t[index] for t in self.tensors)
+    def __getitem__(self, index: Any) -> Any:
+        found = tuple(t[index] for t in self.tensors)
+        return found if self.transform is None else self.transform(*found)
 
     def __len__(self) -> int:
         return self.tensors[0].shape[0]
 
-    def batch(self, indices: Any) -> tuple[Tensor, ...]:
+    def batch(self, indices: Any) -> Any:
         """The batch of these examples, by one indexing operation for each tensor."""
         return self[np.asarray(indices)]
 

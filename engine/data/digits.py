@@ -1,32 +1,13 @@
 """scikit-learn's handwritten digits: real images, small enough to learn in seconds, with nothing to download."""
 
-from typing import Any
-
 import numpy as np
 
+from chainrule.data.augmentation.images import RandomCrop
 from chainrule.data.datasets import TensorDataset
 from chainrule.names import ops
 from chainrule.random import Generator
-from chainrule.tensor import Tensor
 
 __all__ = ["digits"]
-
-
-class ShiftedDigits(TensorDataset):
-    """Digits (N, 1, 8, 8) and their labels (N) for training: each time a digit is drawn it lies up to one pixel
-    elsewhere, so that the network sees more than there are."""
-
-    def __getitem__(self, index: Any) -> tuple[Tensor, ...]:
-        """One digit (1, 8, 8) and its label, or several and theirs, each moved by -1, 0 or 1 pixels down and across."""
-        images, labels = super().__getitem__(index)
-        padded = np.pad(images.data.reshape(-1, 8, 8), ((0, 0), (1, 1), (1, 1)))  # (N, 10, 10)
-        windows = np.lib.stride_tricks.sliding_window_view(padded, (8, 8), axis=(1, 2))  # (N, 3, 3, 8, 8)
-        down, across = ops.randint(0, 3, (2, len(padded))).data
-        return Tensor(windows[np.arange(len(padded)), down, across].reshape(images.shape)), labels
-
-    def batch(self, indices: Any) -> tuple[Tensor, ...]:
-        """The batch of these digits, each moved on its own."""
-        return self[np.asarray(indices)]
 
 
 def digits(shifted: bool = False, held_out: float = 0.2) -> tuple[TensorDataset, TensorDataset]:
@@ -56,5 +37,5 @@ def digits(shifted: bool = False, held_out: float = 0.2) -> tuple[TensorDataset,
     counts = [round(len(c) * held_out) for c in classes]
     held = np.concatenate([c[:count] for c, count in zip(classes, counts)])
     rest = np.concatenate([c[count:] for c, count in zip(classes, counts)])
-    training = ShiftedDigits if shifted else TensorDataset
-    return training(images[rest], labels[rest]), TensorDataset(images[held], labels[held])
+    transform = RandomCrop(8, padding=1) if shifted else None
+    return TensorDataset(images[rest], labels[rest], transform=transform), TensorDataset(images[held], labels[held])

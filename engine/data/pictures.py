@@ -31,8 +31,8 @@ class Pictures(TensorDataset):
     def __init__(self, root: StrPath | None = None, train: bool = True, transform: Callable[..., Any] | None = None, *,
                  download: bool = False) -> None:
         self.root = cache_folder() / "data" / type(self).__name__ if root is None else Path(root)
-        self.train, self.transform, self.download = train, transform, download
-        super().__init__(*self.read())
+        self.train, self.download = train, download
+        super().__init__(*self.read(), transform=transform)
 
     def read(self) -> tuple[Any, Any]:
         """The pictures and labels of the files."""
@@ -48,13 +48,14 @@ class Pictures(TensorDataset):
         raise FileNotFoundError(f"{type(self).__name__}: there is no {name} in {self.root}; pass download=True, or fetch "
                                 f"{self.address}{name} and put it there")
 
-    def __getitem__(self, index: Any) -> tuple[Tensor, ...]:
-        images, labels = super().__getitem__(index)
+    def __getitem__(self, index: Any) -> Any:
+        images, labels = (t[index] for t in self.tensors)
         pictures = Tensor(images.data.astype(np.float32) / np.float32(255))
-        if self.transform is None:
-            return pictures, labels
-        found: tuple[Tensor, ...] = self.transform(pictures, labels)
-        return found
+        return (pictures, labels) if self.transform is None else self.transform(pictures, labels)
+
+    def batch(self, indices: Any) -> Any:
+        """The batch of these pictures and labels."""
+        return self[np.asarray(indices)]
 
 
 class MNIST(Pictures):

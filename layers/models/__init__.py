@@ -3,6 +3,7 @@
 from chainrule.layers.models.bert import *
 from chainrule.layers.models.dcgan import *
 from chainrule.layers.models.decoding import *
+from chainrule.layers.models.deepfm import *
 from chainrule.layers.models.gpt2 import *
 from chainrule.layers.models.hugging_face import *
 from chainrule.layers.models.lenet import *

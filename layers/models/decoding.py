@@ -83,10 +83,10 @@ def append(tokens: Tensor, new: Any) -> Tensor:
     return longer
 
 
-def extend(name: str, logits: Logits, tokens: Any, max_new_tokens: int, choose: Callable[[Tensor], Tensor],
+def extend(name: str, logits: Logits, start: Any, max_new_tokens: int, choose: Callable[[Tensor], Tensor],
            end: int | None) -> Tensor:
-    """tokens (N, T) with what `choose` picks from the logits (N, V), token by token. Behind `end` comes `end`."""
-    tokens = check_start(name, tokens)
+    """start (N, T) with what `choose` picks from the logits (N, V), token by token. Behind `end` comes `end`."""
+    tokens = check_start(name, start)
     ended = np.zeros(tokens.shape[0], np.bool_)
     with no_grad():
         for _ in range(max_new_tokens):

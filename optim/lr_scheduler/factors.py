@@ -153,7 +153,8 @@ class ExponentialLR(Factor):
 
 
 class PolynomialLR(Factor):
-    """lr = lr₀ · (1 − min(t / total_iters, 1))^power: down to 0 in `total_iters` steps.
+    """lr = lr₀ · (1 − min(t / total_iters, 1))^power: down to 0 in `total_iters` steps. Raises ValueError unless that is
+    positive.
 
     >>> import chainrule as cr
     >>> optimizer = cr.optim.SGD([cr.tensor([1.0], requires_grad=True)], lr=1.0)
@@ -165,6 +166,8 @@ class PolynomialLR(Factor):
     """
 
     def __init__(self, optimizer: Any, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1) -> None:
+        if not total_iters > 0:
+            raise ValueError(f"PolynomialLR: total_iters={total_iters} must be positive")
         self.total_iters, self.power = total_iters, power
         super().__init__(optimizer, last_epoch)
 
