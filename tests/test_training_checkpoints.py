@@ -161,11 +161,13 @@ def test_an_interrupt_saves_and_the_run_goes_on(whole, tmp_path, capsys):
             os.kill(os.getpid(), signal.SIGINT)
 
     for step in (2, 3, 4):
-        found = run(folder, interrupt, every=None, **options)
+        found = run(folder, interrupt, every=None, progress=True, **options)
         assert found[1].stopped == "interrupted" and found[3] == step
         assert Checkpoints(folder).files()[-1].name == f"step-{step:09d}.safetensors"
     assert same(expected, run(folder, every=None, progress=True, **options))
-    assert "going on from " in (out := capsys.readouterr().out) and ", step 5\n" in out
+    out, latest = capsys.readouterr().out, folder / "step-000000004.safetensors"
+    assert f"stopped after step 4: interrupted; saved as {latest}, from which resume=True goes on" in out
+    assert "going on from " in out and ", step 5\n" in out
 
 
 def test_more_epochs_go_on_from_a_finished_run(tmp_path):
