@@ -72,7 +72,7 @@ def draw(path: Path, weights: np.ndarray, source: np.ndarray, target: np.ndarray
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--quick", action="store_true", help="a few steps only, to see that everything runs")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", default="out", help="folder for the picture")

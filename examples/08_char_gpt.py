@@ -17,7 +17,7 @@ from chainrule import functional as F
 from chainrule import layers, optim
 
 CONTEXT, BATCH = 64, 12
-RATE, LOWEST_RATE, WARM_UP, DECAY = 1e-3, 1e-4, 100, 0.1
+RATE, LOWEST_RATE, WARM_UP, DECAY = 2e-3, 1e-4, 100, 0.1
 
 
 def read_text(path: str | None) -> str:
@@ -103,7 +103,7 @@ def main() -> None:
         optimizer.step()
         schedule.step()
         recent.append(loss.item())
-        if step % max(steps // (2 if options.quick else 8), 1) == 0:
+        if step % max(steps // (2 if options.quick else 4), 1) == 0:
             print(f"step {step:5}/{steps}   training loss {np.mean(recent):.3f}   "
                   f"held-out loss {held_out_loss(model, held_out):.3f}   {time.perf_counter() - began:.0f} s", flush=True)
             recent.clear()
