@@ -170,11 +170,10 @@ class Graph:
             return None
         (below,), (above,) = sides
         ones = self.op("Trilu", self.full(shape, 1, np.int64), self.constant(np.int64(k)), upper=0)
-        dtype = arrays[0].dtype
+        seen, dtype = self.cast(ones, np.int64, np.bool_), arrays[0].dtype
         if dtype == np.bool_:
-            lower = self.cast(ones, np.int64, np.bool_)
-            return lower if below else str(self.op("Not", lower))
-        return str(self.op("Where", self.cast(ones, np.int64, np.bool_), self.constant(below, dtype), self.constant(above, dtype)))
+            return seen if below else str(self.op("Not", seen))
+        return str(self.op("Where", seen, self.constant(below, dtype), self.constant(above, dtype)))
 
     def full(self, shape: tuple[Any, ...], value: Any, dtype: Any) -> str:
         """One number in an open shape."""
