@@ -220,6 +220,7 @@ def test_random_draws() -> None:
     said = refused(Stochastic(), cr.randn(2, 3))
     assert re.match(r"onnx.export: in layer Stochastic.noisy \(Always\(\)\): dropout\(float32\(2, 3\)\) .*draws random", said)
     assert "drawn at random" in refused(lambda x: x + cr.randn(3), cr.randn(2, 3))
+    assert "draws random numbers" in refused(lambda x: x + cr.bernoulli(cr.ones(3)), cr.randn(2, 3))  # 1, each time
 
 
 def test_no_counterpart() -> None:
