@@ -93,8 +93,8 @@ def train(name, step, batch_norm, rates, width, steps):
 def reader(epochs):
     """A small network that reads digits, to judge the made ones by, and how well it reads."""
     training, held_out = digits(shifted=True)
-    model = models.vgg_small(width=8)
-    optimizer = optim.Adam(model.parameters(), lr=3e-3)
+    model = models.vgg_small(width=16)
+    optimizer = optim.Adam(model.parameters(), lr=2e-3)
     for _ in range(epochs):
         for images, labels in DataLoader(training, batch_size=32, shuffle=True):
             optimizer.zero_grad()

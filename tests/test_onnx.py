@@ -98,6 +98,21 @@ def test_inputs_and_outputs_have_the_names_of_the_arguments() -> None:
     assert [sizes(v)[0] for v in written.graph.input] == ["batch", "batch", 3, "batch"]
 
 
+def test_keywords_that_a_function_only_passes_on_keep_their_names() -> None:
+    def function(*xs: Any, **more: Any) -> Any:
+        return xs[0] + xs[1] * more["scale"]
+
+    written = cr.onnx.export(function, (cr.ones(2), cr.ones(2)), keywords={"scale": cr.ones(2)})
+    assert [v.name for v in written.graph.input] == ["xs_0", "xs_1", "scale"]
+
+
+def test_one_tensor_given_twice_is_two_inputs() -> None:
+    attention = layers.MultiheadAttention(4, 2, batch_first=True)
+    x, y, z = cr.randn(2, 3, 4), cr.randn(5, 3, 4), cr.randn(5, 3, 4)
+    written = run(attention, ((x, x, x), {}), [((x, x, x), {}), ((y, z, z), {})])
+    assert [v.name for v in written.graph.input] == ["query", "key", "value"]
+
+
 def test_sizes_follow_the_open_axes() -> None:
     def function(x: Any) -> Any:
         n, t, c = x.shape
