@@ -13,6 +13,8 @@ Names follow torch wherever torch has them; `cr.functional`, `cr.layers` and `cr
 torch.optim in small. `docs/how-it-works.md` says in which order to read the source.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from chainrule import data, functional, layers, linalg, numpy_protocol, ops, optim, random
 from chainrule.checkpoint import checkpoint
 from chainrule.derivatives import detect_anomaly, grad
@@ -63,5 +65,16 @@ from chainrule.serialization import load, load_file, save, save_file
 from chainrule.tensor import Device, Tensor
 from chainrule.threads import get_num_threads, set_num_threads
 from chainrule.transforms import hessian, hvp, jacobian, jvp, vjp
+
+if TYPE_CHECKING:
+    from chainrule import onnx as onnx
+else:
+    def __getattr__(name: str) -> Any:
+        """`chainrule.onnx` is imported when it is first used: few programs do."""
+        if name == "onnx":
+            from importlib import import_module
+
+            return import_module("chainrule.onnx")
+        raise AttributeError(f"module 'chainrule' has no attribute {name!r}")
 
 __version__ = "0.1.0"

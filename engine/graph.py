@@ -15,7 +15,7 @@ from chainrule import dtypes, kernels
 from chainrule.errors import AutogradError, DtypeError, ShapeError, explain
 from chainrule.kernels import BY_TYPE
 from chainrule.names import autograd, ops
-from chainrule.state import Flag, state
+from chainrule.state import Flag, special, state
 from chainrule.tensor import Tensor, View
 
 tick = count().__next__
@@ -337,7 +337,8 @@ class Op:
             bit <<= 1
         if not even or (dtype.kind != "f" and (self.floats or len(arrays) > 1)):
             arrays = self._harmonise(arrays)
-        xp = state.backend or BY_TYPE.get(arrays[0].__class__) or kernels.of(_first(arrays))
+        flagged = special.count
+        xp = (flagged and state.backend) or BY_TYPE.get(arrays[0].__class__) or kernels.of(_first(arrays))
         try:
             if self.forward is None:
                 data = getattr(xp, self.name)(*arrays, **static)
@@ -356,6 +357,8 @@ class Op:
             plan = self.plans[pattern]
             if plan is not None and data.dtype.kind in "fc":
                 record(self, plan, inputs, nodes, out, static, xp)
+        if flagged and state.tracer is not None:
+            state.tracer.called(self, inputs, arrays, static, out)
         return out
 
     def _harmonise(self, arrays: list[Any]) -> list[Any]:

@@ -34,6 +34,8 @@ class Unary(Op):
         xp, recording = BY_TYPE.get(array.__class__), True
         if special.count:
             xp, recording = state.backend or xp, state.recording
+            if state.tracer is not None:
+                return Op.__call__(self, a, **static)
         if xp is None or (self.floats and array.dtype.kind != "f"):
             return Op.__call__(self, a, **static)
         try:
@@ -106,6 +108,8 @@ class Binary(Op):
         xp, recording = BY_TYPE.get(u.__class__), True
         if special.count:
             xp, recording = state.backend or xp, state.recording
+            if state.tracer is not None:
+                return Op.__call__(self, a, b, **static)
         if xp is None or (self.floats and dtype.kind != "f"):
             return Op.__call__(self, a, b, **static)
         try:

@@ -1,4 +1,4 @@
-"""What each thread remembers: whether it records, which backend is forced, whether it is recomputing a checkpoint."""
+"""What each thread remembers: whether it records, which backend is forced, whether it is recomputing a checkpoint, who traces."""
 
 import threading
 from typing import Any
@@ -11,6 +11,7 @@ class State(threading.local):
     backend: Any = None  # a kernels namespace forced by `with backend(...)`
     recomputing: bool = False  # a checkpoint runs its function again: running statistics stay as they are
     anomaly: bool = False  # inside detect_anomaly: look for NaN in every gradient
+    tracer: Any = None  # a chainrule.tracing.Trace that wants to know of every op
     generator: Any = None  # what random draws come from inside random.drawing_from
 
 

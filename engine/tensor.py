@@ -9,6 +9,7 @@ from chainrule.dtypes import bool as bool_dtype
 from chainrule.errors import AutogradError, DtypeError, ShapeError
 from chainrule.methods import TensorMethods
 from chainrule.names import autograd
+from chainrule.state import special, state
 
 
 class Device(str):
@@ -260,6 +261,8 @@ class Tensor(TensorMethods):
         """The only element as a Python number; ShapeError for more than one."""
         if self._data.size != 1:
             raise ShapeError(f"item(): the tensor has {self._data.size} elements, shape {self.shape}; it needs exactly one")
+        if special.count and state.tracer is not None:
+            state.tracer.asked(self)
         return self._data.item()
 
     def tolist(self) -> Any:

@@ -57,10 +57,10 @@ def main():
     start = time.perf_counter()
     cr.manual_seed(arguments.seed)
     training, held_out = digits(shifted=True)
-    loader = DataLoader(training, batch_size=64, shuffle=True, drop_last=True)
+    loader = DataLoader(training, batch_size=32, shuffle=True, drop_last=True)
     networks = {
         "VGG, 5 convolutions": models.vgg_small(width=2 * width),
-        "ResNet-20": models.resnet20(in_channels=1, widths=(width, 2 * width, 4 * width), zero_init_residual=True),
+        "ResNet-20": models.resnet20(in_channels=1, widths=(width, 2 * width, 4 * width)),
     }
     curves = {name: train(name, model, loader, held_out, epochs) for name, model in networks.items()}
     seconds = time.perf_counter() - start

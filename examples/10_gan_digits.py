@@ -93,8 +93,8 @@ def train(name, step, batch_norm, rates, width, steps):
 def reader(epochs):
     """A small network that reads digits, to judge the made ones by, and how well it reads."""
     training, held_out = digits(shifted=True)
-    model = models.vgg_small(width=8)
-    optimizer = optim.Adam(model.parameters(), lr=3e-3)
+    model = models.vgg_small(width=16)
+    optimizer = optim.Adam(model.parameters(), lr=2e-3)
     for _ in range(epochs):
         for images, labels in DataLoader(training, batch_size=32, shuffle=True):
             optimizer.zero_grad()
@@ -140,7 +140,7 @@ def main():
     start = time.perf_counter()
     cr.manual_seed(arguments.seed)
     pairs = {"DCGAN": train("DCGAN", dcgan_step, True, (1e-3, 5e-4), width, steps),
-             "WGAN with gradient penalty": train("WGAN", wgan_step, False, (1e-3, 1e-3), width, steps)}
+             "WGAN with gradient penalty": train("WGAN", wgan_step, False, (1e-3, 1e-3), width, steps * 3 // 5)}
     with cr.no_grad():
         made = {name: generator(cr.randn(40, LATENT)) for name, generator in pairs.items()}
     arguments.out.mkdir(parents=True, exist_ok=True)

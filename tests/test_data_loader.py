@@ -413,3 +413,28 @@ def test_states_that_do_not_fit():
     assert plain.generator.get_state() == loader.generator.get_state()
     loader.load_state_dict(DataLoader(range(4), 2).state_dict())
     assert loader.generator is None
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("arguments", [
+    {"batch_size": 3}, {"batch_size": 3, "drop_last": True}, {"batch_size": None}, {"batch_size": 2, "sampler": [4, 1, 1, 0, 3]},
+    {"batch_sampler": [[0, 5], [1], [2, 3, 4]]}, {"batch_size": 7}, {"batch_size": 3, "num_workers": 2, "prefetch_factor": 4},
+    {"batch_size": 4, "collate_fn": len}], ids=str)
+@pytest.mark.parametrize("kind", ["tuples", "dicts", "numbers"])
+def test_batches_are_those_of_torch(arguments, kind):
+    torch = pytest.importorskip("torch")
+    arrays = np.arange(14.0, dtype=np.float32).reshape(7, 2)
+    examples = [{"tuples": (row, i, f"e{i}"), "dicts": {"x": row, "pair": [i, i % 2 == 0]}, "numbers": i}[kind]
+                for i, row in enumerate(arrays)]
+    theirs = torch.utils.data.DataLoader(examples, **{**arguments, "num_workers": 0, "prefetch_factor": None})
+    ours = DataLoader(examples, **arguments)
+
+    def plain(batch):
+        if isinstance(batch, dict):
+            return {key: plain(value) for key, value in batch.items()}
+        if isinstance(batch, list | tuple):
+            return [plain(part) for part in batch]
+        return (batch.tolist(), str(batch.dtype).removeprefix("torch.")) if hasattr(batch, "dtype") else batch
+
+    assert len(ours) == len(theirs)
+    assert [plain(batch) for batch in ours] == [plain(batch) for batch in theirs]

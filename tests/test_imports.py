@@ -13,14 +13,14 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("errors",), ("dtypes",), ("state",), ("arguments",), ("folders",),
     ("kernels",), ("names",), ("registry",), ("methods",),
     ("tensor",), ("graph",), ("quick",), ("derivatives",), ("fused",), ("random",), ("checkpoint",), ("ops",), ("functional",),
-    ("numpy_protocol",),
+    ("numpy_protocol", "tracing"),
     ("transforms",), ("gradcheck", "drawing", "data", "linalg", "serialization", "threads"),
-    ("layers", "optim"),
+    ("layers", "optim"), ("onnx",),
     ("",), ("demo",), ("__main__",),
 )
 RANK = {part: rank for rank, row in enumerate(ORDER) for part in row}
 HEAVY = ("numba", "llvmlite", "safetensors", "scipy_openblas64", "scipy", "matplotlib", "sklearn", "tqdm", "torch",
-         "cupy")
+         "cupy", "onnx", "onnxruntime")
 
 
 def statements_at_import(body: list[ast.stmt]) -> Iterator[ast.Import | ast.ImportFrom]:

@@ -13,7 +13,7 @@ from chainrule import functional as F
 from chainrule import layers, optim
 from chainrule.data import DataLoader, TensorDataset
 from chainrule.optim.lr_scheduler import ReduceLROnPlateau, StepLR
-from chainrule.optim.training import F1, Accuracy, Callback, EarlyStopping, evaluate, fit, predict
+from chainrule.optim.training import F1, Accuracy, Callback, EarlyStopping, evaluate, find_learning_rate, fit, predict
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(22, 4)).astype(np.float32)
@@ -355,7 +355,7 @@ def test_a_plateau_must_go_by_something_in_the_right_direction():
     for options, match in (({"schedule": "step"}, "schedule='epoch'"), ({"monitor": "accuracy"}, "mode='max'")):
         with pytest.raises(ValueError, match=match):
             train(model, optimizer=optimizer, metrics=Accuracy(), scheduler=ReduceLROnPlateau(optimizer), **options)
-    with pytest.raises(TypeError, match="LBFGS.* needs a closure"):
+    with pytest.raises(TypeError, match=r"LBFGS computes the loss several times.*step\(closure\)"):
         train(model, optimizer=optim.LBFGS(model.parameters()))
 
 
@@ -413,3 +413,30 @@ def test_a_terminal_gets_a_bar_where_tqdm_is_installed(installed, monkeypatch, c
     assert "epoch 1/1   loss " in out and ("5/5" in err) == installed
     train(epochs=1, progress=False)
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_learning_rate_that_is_found_is_good_and_leaves_no_trace():
+    cr.manual_seed(2)
+    x = cr.randn(200, 5)
+    target = x @ cr.tensor([[1.0], [2.0], [-1.0], [0.5], [3.0]])
+    loader = DataLoader(TensorDataset(x, target), 10, shuffle=True, generator=1)
+    model = layers.Sequential(layers.Linear(5, 1), layers.Dropout(0.0)).eval()
+    optimizer = optim.SGD(model.parameters(), lr=0.5, momentum=0.5)
+    train(model, loader, layers.MSELoss(), optimizer)
+    model[0].reset_parameters()
+    before = weights(model), optimizer.state_dict(), cr.random.get_rng_state(), loader.generator.get_state()
+    before[1]["state"][0]["momentum_buffer"] = before[1]["state"][0]["momentum_buffer"].clone()
+    found = find_learning_rate(model, loader, layers.MSELoss(), optimizer)
+    after = weights(model), optimizer.state_dict(), cr.random.get_rng_state(), loader.generator.get_state()
+    assert np.array_equal(before[0], after[0]) and before[2:] == after[2:] and not model.training
+    assert before[1]["param_groups"] == after[1]["param_groups"]
+    assert np.array_equal(before[1]["state"][0]["momentum_buffer"].data, after[1]["state"][0]["momentum_buffer"].data)
+    assert found.rates[0] == pytest.approx(1e-6) and len(found.rates) == len(found.losses) < 100
+    _, history = train(model, loader, layers.MSELoss(), optim.SGD(model.parameters(), lr=found.suggestion, momentum=0.5), 15)
+    assert history["loss"][-1] < 0.05 * found.losses[0]
+    for options, match in (({"smallest": 1.0, "largest": 0.1}, "in this order"), ({"steps": 3}, "steps=3 at least 36"),
+                           ({"smallest": 10.0, "largest": 1e6}, "never fell")):
+        with np.errstate(all="ignore"), pytest.raises(ValueError, match=match):
+            find_learning_rate(model, loader, layers.MSELoss(), optimizer, **options)
+    with pytest.raises(TypeError, match="which gives no batches"):
+        find_learning_rate(model, DATA, layers.MSELoss(), optimizer)

@@ -161,11 +161,13 @@ def test_an_interrupt_saves_and_the_run_goes_on(whole, tmp_path, capsys):
             os.kill(os.getpid(), signal.SIGINT)
 
     for step in (2, 3, 4):
-        found = run(folder, interrupt, every=None, **options)
+        found = run(folder, interrupt, every=None, progress=True, **options)
         assert found[1].stopped == "interrupted" and found[3] == step
         assert Checkpoints(folder).files()[-1].name == f"step-{step:09d}.safetensors"
     assert same(expected, run(folder, every=None, progress=True, **options))
-    assert "going on from " in (out := capsys.readouterr().out) and ", step 5\n" in out
+    out, latest = capsys.readouterr().out, folder / "step-000000004.safetensors"
+    assert f"stopped after step 4: interrupted; saved as {latest}, from which resume=True goes on" in out
+    assert "going on from " in out and ", step 5\n" in out
 
 
 def test_more_epochs_go_on_from_a_finished_run(tmp_path):
@@ -182,6 +184,23 @@ def test_early_stopping_stays_stopped(tmp_path):
     expected = run(tmp_path / "run", epochs=20, min_delta=0.03)
     assert expected[1].stopped == "early stopping" and len(expected[1]["loss"]) < 20
     assert same(expected, run(tmp_path / "run", epochs=20, min_delta=0.03))
+
+
+def test_an_epoch_in_which_it_was_told_to_stop_is_finished_all_the_same(tmp_path):
+    def stop(run):
+        if run.step == 4:
+            run.stop("enough")
+
+    def stop_and_crash(run):
+        stop(run)
+        if run.step == 5:
+            raise Crash
+
+    expected = run(tmp_path / "whole", stop, every=1)
+    with pytest.raises(Crash):
+        run(tmp_path / "run", stop_and_crash, every=1)
+    assert expected[1].stopped == "enough" and len(expected[1]["loss"]) == 2
+    assert same(expected, run(tmp_path / "run", stop, every=1))
 
 
 def test_the_latest_and_the_best_are_kept(tmp_path):

@@ -1,4 +1,4 @@
-"""Data: sets of examples, and the loader that serves them in batches."""
+"""Data: sets of examples and the loader that serves them in batches; readers of files, tokenizers, augmentation."""
 
 from chainrule.data import augmentation
 from chainrule.data.bytepairs import *

@@ -88,32 +88,35 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None, max
     return rows.embedding(input, weight, scale=_gradient_scale(input.data, padding, scale_grad_by_freq, weight.dtype))
 
 
-def _bags(input: Tensor, offsets: Tensor | None, include_last_offset: bool) -> tuple[Any, int]:
-    """For each index the bag it is in, (L,), and the number of bags."""
+def _bags(input: Tensor, offsets: Tensor | None, include_last_offset: bool) -> tuple[Tensor, int, Tensor | None]:
+    """For each index the bag it is in, (L,); the number of bags; and which indices are in one, (L,), or None for all."""
     if input.ndim == 2:
         if offsets is not None:
             raise ValueError("embedding_bag: offsets go with a 1-D input; each row of a 2-D one is a bag already")
-        return np.repeat(np.arange(input.shape[0]), input.shape[1]), input.shape[0]
+        rows_of = ops.expand(ops.reshape(Tensor(np.arange(input.shape[0])), (-1, 1)), input.shape)
+        return ops.reshape(rows_of, (-1,)), input.shape[0], None
     if input.ndim != 1:
         raise ShapeError(f"embedding_bag: the input has shape {input.shape}, it needs one axis (with offsets) or two")
     if offsets is None:
         raise ValueError("embedding_bag: a 1-D input needs offsets, the position where each bag begins")
-    starts = ops.as_tensor(offsets).data
+    offsets = ops.as_tensor(offsets)
+    starts, length = offsets.data, input.shape[0]
     if starts.ndim != 1 or starts.dtype.kind not in "iu":
         raise ShapeError(f"embedding_bag: offsets must be a 1-D tensor of integers, not {starts.dtype}{starts.shape}")
-    length = input.shape[0]
     if starts.size and (starts[0] != 0 or (np.diff(starts) < 0).any() or starts[-1] > length):
         raise ValueError(f"embedding_bag: offsets must begin with 0, never decrease, and end within the {length} "
                          "indices; they "
                          f"are {starts.tolist()}")
+    inside = None
     if include_last_offset:
         if not starts.size:
             raise ValueError("embedding_bag: include_last_offset=True needs at least one offset, the end of the last "
                              "bag")
-        ends, starts = starts[1:], starts[:-1]
-    else:
-        ends = np.append(starts[1:], length)
-    return np.repeat(np.arange(starts.size), ends - starts), starts.size
+        inside = ops.less(Tensor(np.arange(length)), offsets[-1:])
+        offsets = offsets[:-1]
+    # how many bags begin at each position, added up: the number of the last that has begun
+    begun = ops.take_adjoint(ops.ones_like(offsets), offsets, axis=0, shape=(length + 1,))
+    return ops.cumsum(begun, 0)[:length] - 1, offsets.shape[0], inside
 
 
 def embedding_bag(input: Tensor, weight: Tensor, offsets: Tensor | None = None, max_norm: float | None = None,
@@ -145,28 +148,32 @@ def embedding_bag(input: Tensor, weight: Tensor, offsets: Tensor | None = None, 
         if per_sample_weights.shape != input.shape:
             raise ShapeError(f"embedding_bag: per_sample_weights have shape {per_sample_weights.shape}, the input "
                              f"{input.shape}; they must be equal")
-    bag, count = _bags(input, offsets, include_last_offset)
+    bag, count, kept = _bags(input, offsets, include_last_offset)
     if max_norm is not None:
         _renormalise(weight, input.data, max_norm, norm_type)
-    length = bag.size  # with a last offset indices may follow that are in no bag
-    indices = input.data.reshape(-1)[:length]
-    kept: Any = slice(None)
+    indices = ops.reshape(input, (-1,))  # (L,)
     padding = _row("embedding_bag", padding_idx, weight.shape[0])
     if padding is not None:
-        kept = indices != padding
-        indices, bag = indices[kept], bag[kept]
-    scale = _gradient_scale(indices, None, scale_grad_by_freq, weight.dtype)
-    looked_up = rows.embedding(Tensor(indices), weight, scale=scale)  # (L, E)
+        real = ops.ne(indices, padding)
+        kept = real if kept is None else ops.logical_and(kept, real)
+    counted: Any = slice(None) if kept is None else kept.data
+    scale = None
+    if scale_grad_by_freq:
+        scale = np.ones(indices.shape, weight.dtype)
+        scale[counted] = _gradient_scale(indices.data[counted], None, True, weight.dtype)
+    looked_up = rows.embedding(indices, weight, scale=scale)  # (L, E)
     if mode == "max":
-        return _bag_maximum(looked_up, bag, count)
+        return _bag_maximum(looked_up if kept is None else looked_up[counted], bag.data[counted], count)
     if per_sample_weights is not None:
-        factors = ops.reshape(per_sample_weights, (-1,))[:length][kept]
-        looked_up = looked_up * ops.reshape(factors, (-1, 1))
-    sums = rows.embedding_adjoint(Tensor(bag), looked_up, rows=count)
+        looked_up = looked_up * ops.reshape(per_sample_weights, (-1, 1))
+    if kept is not None:
+        kept = ops.reshape(kept, (-1, 1))
+        looked_up = ops.where(kept, looked_up, 0)
+    sums: Tensor = rows.embedding_adjoint(bag, looked_up, rows=count)
     if mode == "sum":
         return sums
-    sizes = np.maximum(np.bincount(bag, minlength=count), 1).astype(sums.dtype)
-    found: Tensor = sums / Tensor(sizes[:, None])
+    ones = ops.ones_like(looked_up, shape=(bag.shape[0], 1)) if kept is None else ops.astype(kept, sums.dtype)
+    found: Tensor = sums / ops.clamp(rows.embedding_adjoint(bag, ones, rows=count), 1)
     return found
 
 

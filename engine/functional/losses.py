@@ -232,7 +232,7 @@ def gaussian_nll_loss(input: Tensor, target: Tensor, var: Tensor | float, full: 
                              "be equal, or var may have 1 in place of one axis")
     variance = variance + 0  # a copy, to be written to
     with no_grad():
-        ops.write_into(variance, Tensor(np.maximum(variance.data, np.asarray(eps, variance.dtype))))
+        ops.write_into(variance, ops.maximum(variance, eps))
     loss = 0.5 * (ops.log(variance) + ops.square(input - target) / variance)
     if full:
         loss = loss + 0.5 * math.log(2 * math.pi)

@@ -258,7 +258,7 @@ def multi_margin_loss(input: Tensor, target: Tensor, p: int = 1, margin: float =
     count, classes = scores.shape
     positions = Tensor(np.arange(count)), indices
     slack = ops.clamp(margin - ops.reshape(scores[positions], (-1, 1)) + scores, 0)  # (N, C)
-    others = Tensor(np.arange(classes) != indices.data[:, None])
+    others = ops.ne(Tensor(np.arange(classes)), ops.reshape(indices, (-1, 1)))
     loss = ops.where(others, slack if p == 1 else ops.square(slack), 0)
     weight = _class_weight("multi_margin_loss", weight, classes)
     if weight is not None:
@@ -286,15 +286,14 @@ def multilabel_margin_loss(input: Tensor, target: Tensor, size_average: bool | N
                          "the input's "
                          f"shape {input.shape}, padded with -1")
     count, classes = scores.shape
-    listed = target.data.reshape(count, classes)
-    listed = np.where(np.cumsum(listed == -1, axis=1) > 0, -1, listed)
-    _check_classes("multilabel_margin_loss", Tensor(listed), classes, -1)
-    is_target = np.zeros((count, classes + 1), np.bool_)
-    np.put_along_axis(is_target, listed, True, axis=1)  # -1 marks the spare last column
-    is_target = is_target[:, :classes]
-    chosen = scores[Tensor(np.arange(count)[:, None]), Tensor(np.where(listed == -1, 0, listed))]  # (N, T)
+    listed = ops.reshape(target, (count, classes))
+    ended = ops.cumsum(ops.eq(listed, -1), 1) > 0  # (N, T): from the first -1 on
+    listed = ops.where(ended, -1, listed)
+    _check_classes("multilabel_margin_loss", listed, classes, -1)
+    is_target = ops.any(ops.eq(ops.reshape(listed, (count, classes, 1)), Tensor(np.arange(classes))), 1)  # (N, C)
+    chosen = ops.take_along_axis(scores, ops.where(ended, 0, listed), axis=1)  # (N, T)
     slack = ops.clamp(1 - ops.reshape(chosen, (count, classes, 1)) + ops.reshape(scores, (count, 1, classes)), 0)
-    counts = (listed != -1)[:, :, None] & ~is_target[:, None, :]  # (N, T, C)
-    loss = ops.sum(ops.where(Tensor(counts), slack, 0), (1, 2)) / classes
+    counts = ops.logical_not(ops.logical_or(ops.reshape(ended, (count, classes, 1)), ops.reshape(is_target, (count, 1, classes))))
+    loss = ops.sum(ops.where(counts, slack, 0), (1, 2)) / classes
     found: Tensor = reduced(ops, ops.reshape(loss, shape), reduction)
     return found

@@ -41,14 +41,8 @@ def _statistics(op: str, running_mean: Any, running_var: Any) -> None:
 
 def _by_running(input: Tensor, mean: Tensor, var: Tensor, weight: Tensor | None, bias: Tensor | None,
                 eps: float) -> Tensor:
-    """(input - mean) / sqrt(var + eps) * weight + bias with given statistics, as one multiplication and one
-    addition."""
-    scale = 1 / ops.sqrt(var + eps)
-    if weight is not None:
-        scale = scale * weight
-    shift = -mean * scale if bias is None else bias - mean * scale
-    shape = (input.shape[1],) + (1,) * (input.ndim - 2)
-    found: Tensor = narrow(ops, input * ops.reshape(scale, shape) + ops.reshape(shift, shape), input.dtype)
+    """(input - mean) / sqrt(var + eps) * weight + bias with given statistics."""
+    found: Tensor = rows.batch_norm_by_running(input, mean, var, weight, bias, eps=float(eps))
     return found
 
 

@@ -141,6 +141,11 @@ def _unpool(op: str, rank: int, input: Any, indices: Any, kernel_size: Any, stri
         wrong = flat.min() if flat.min() < 0 else flat.max()
         raise IndexError(f"{op}: index {wrong} is not in an output of spatial size {size}, which has {prod(size)} "
                          "positions; pass the output_size that was pooled")
+    if input.node is None:  # no gradient is asked for: whoever sets a place last sets the same value
+        lead, count = input.shape[:2], prod(size)
+        planes = [ops.reshape(t, (*lead, prod(t.shape[2:]))) for t in (input, places)]
+        put = ops.put_along(ops.zeros_like(input, shape=(*lead, count)), planes[1], planes[0], axis=2)
+        return unbatched(ops.reshape(put, (*lead, *size)), keep)
     order = np.sort(flat, axis=1)
     if (order[:, 1:] == order[:, :-1]).any():  # windows that overlapped share a maximum: one value, to be set once
         once = np.zeros(flat.shape, input.dtype)

@@ -387,7 +387,8 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:
     if index.size and (index.min() < 0 or index.max() >= num_classes):
         raise IndexError(f"one_hot({describe(index)}, num_classes={num_classes}): the indices go from {index.min()} to "
                          f"{index.max()}; they must be at least 0 and below the number of classes")
-    return Tensor((index[..., None] == np.arange(num_classes)).astype(np.int64))
+    same = ops.eq(ops.expand_dims(as_tensor(tensor), -1), Tensor(np.arange(num_classes)))
+    return ops.astype(same, np.int64)  # type: ignore[no-any-return]
 
 
 # ---- other dtypes and devices

@@ -9,6 +9,7 @@ from chainrule.graph import Op
 from chainrule.methods.typed import ops
 from chainrule.ops.shapes import together
 from chainrule.registry import public
+from chainrule.state import special, state
 from chainrule.tensor import Tensor
 
 __all__ = ["getitem", "masked_fill", "masked_select", "nonzero", "unique"]
@@ -30,8 +31,9 @@ def _raw_part(part: Any) -> Any:
         return part
     if part.__class__ is slice:
         return slice(_bound(part.start), _bound(part.stop), _bound(part.step))
+    tensor = None
     if isinstance(part, Tensor):
-        part = part._data
+        tensor, part = part, part._data
     elif isinstance(part, list | tuple):
         part = np.asarray([np.asarray(p) for p in part], dtype=None if part else np.int64)
     if isinstance(part, np.ndarray | np.generic):
@@ -39,7 +41,12 @@ def _raw_part(part: Any) -> Any:
             raise DtypeError(f"getitem: an index is a {part.dtype} array; indices are integers or bools, convert with "
                              ".long()")
         # one integer selects a view; of the rest a copy, since later writes to it must not change what was read here
-        return int(part) if not part.ndim and part.dtype.kind != "b" else np.array(part)
+        if not part.ndim and part.dtype.kind != "b":
+            return int(part if tensor is None else tensor)
+        copy = np.array(part)
+        if tensor is not None and special.count and state.tracer is not None:
+            state.tracer.indexed(tensor, copy)
+        return copy
     if hasattr(part, "__index__"):
         return part.__index__()
     raise DtypeError(f"getitem: {part!r:.60} is not an index; use integers, slices, None, ..., and arrays of integers "
@@ -109,7 +116,7 @@ def masked_select(input: Any, mask: Any) -> Tensor:
     """
     input, mask = ops.as_tensor(input), _mask("masked_select", mask)
     shape = together("masked_select", input.shape, mask.shape)
-    return getitem(ops.expand(input, shape), np.broadcast_to(mask._data, shape))
+    return getitem(ops.expand(input, shape), ops.expand(mask, shape))
 
 
 # ---- positions

@@ -253,9 +253,7 @@ def logdet(input: Any) -> Tensor:
     tensor(0.)
     """
     sign, logarithm = slogdet(input)
-    if not (sign._data < 0).any():
-        return logarithm
-    found: Tensor = ops.where(sign < 0, ops.full_like(logarithm, np.nan), logarithm)
+    found: Tensor = ops.where(sign < 0, np.nan, logarithm)
     return found
 
 

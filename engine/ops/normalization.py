@@ -85,3 +85,18 @@ def batch_norm(xp: Any, input: Any, weight: Any, bias: Any, *, eps: float) -> An
     out, mean, variance = standardised(xp, widen(xp, input), axes, eps)
     out = affine(xp, out, weight, bias, (channels,) + (1,) * (len(input.shape) - 2))
     return narrow(xp, out, input.dtype), xp.reshape(mean, (channels,)), xp.reshape(variance, (channels,))
+
+
+@register
+@fused
+def batch_norm_by_running(xp: Any, input: Any, mean: Any, var: Any, weight: Any, bias: Any, *, eps: float) -> Any:
+    """Batch norm with given statistics, as evaluation does: input (N, C, ...), the rest (C,), weight and bias maybe None.
+
+    One multiplication and one addition: the factors are made of the statistics first.
+    """
+    scale = 1 / xp.sqrt(var + eps)
+    if weight is not None:
+        scale = scale * weight
+    shift = -mean * scale if bias is None else bias - mean * scale
+    shape = (input.shape[1],) + (1,) * (len(input.shape) - 2)
+    return narrow(xp, input * xp.reshape(scale, shape) + xp.reshape(shift, shape), input.dtype)

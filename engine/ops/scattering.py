@@ -11,6 +11,7 @@ from chainrule.arguments import axis_of, one_of
 from chainrule.errors import DtypeError, ShapeError
 from chainrule.graph import SCALARS, Op
 from chainrule.methods.typed import ops
+from chainrule.ops.indexing import raw_index
 from chainrule.ops.joining import cut
 from chainrule.ops.shapes import together
 from chainrule.registry import public
@@ -229,7 +230,7 @@ def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) 
 
 
 def _replaced(input: Tensor, axis: int, index: Tensor, value: Any) -> Tensor:
-    path = (("getitem", {"index": cut(axis, index._data.copy())}),)
+    path = (("getitem", {"index": raw_index(cut(axis, index))}),)
     return ops.write(input, value, path=path)
 
 

@@ -18,7 +18,7 @@ from chainrule.methods.typed import ops
 from chainrule.names import autograd
 from chainrule.ops.indexing import raw_index
 from chainrule.registry import public
-from chainrule.state import Flag, state
+from chainrule.state import Flag, special, state
 from chainrule.tensor import Tensor
 
 __all__ = ["in_place", "read", "setitem", "write_into"]
@@ -68,6 +68,8 @@ def write_into(target: Tensor, value: Any, path: Any = (), *, by: str = "copy_")
                          "several of its elements may be one in memory. Write to a clone()")
     if isinstance(value, Tensor) and np.may_share_memory(raw, base._data):
         raw = raw.copy()  # t[1:] = t[:-1]
+    if special.count and state.tracer is not None:
+        state.tracer.written(_write, target, value, path)
     try:
         write_array(target._data, raw, path)
     except (ValueError, IndexError) as error:

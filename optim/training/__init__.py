@@ -5,4 +5,5 @@ from chainrule.optim.training.checkpoints import *
 from chainrule.optim.training.logs import *
 from chainrule.optim.training.loop import *
 from chainrule.optim.training.metrics import *
+from chainrule.optim.training.rates import *
 from chainrule.optim.training.run import *

@@ -133,7 +133,8 @@ class Progress(Callback):
         """Say where training goes on."""
         self.began = time.perf_counter()
         if self.show and run.resumed:
-            self.write(f"going on from {run.resumed}: epoch {run.epoch + 1}, step {run.step + 1}")
+            todo = f"epoch {run.epoch + 1}, step {run.step + 1}" if run.goes_on() else "there is nothing left to do"
+            self.write(f"going on from {run.resumed}: {todo}")
 
     def on_step(self, run: Any) -> None:
         """Move the bar."""
@@ -162,7 +163,8 @@ class Progress(Callback):
         """Say why training ended before its last epoch."""
         self.close()
         if self.show and run.stopped not in ("", "epochs"):
-            self.write(f"stopped after step {run.step}: {run.stopped}")
+            saved = f"; saved as {run.saved}, from which resume=True goes on" if run.saved else ""
+            self.write(f"stopped after step {run.step}: {run.stopped}{saved}")
 
     def close(self) -> None:
         """Take the bar away."""

@@ -82,7 +82,7 @@ def modes_restored(model: Any) -> Iterator[None]:
 
 
 def takes_a_value(step: Any) -> bool:
-    """Whether a scheduler's step(…) must be given something: the value that ReduceLROnPlateau goes by."""
+    """Whether a step(…) must be given something: the value that ReduceLROnPlateau goes by, the closure of LBFGS."""
     return any(p.default is Parameter.empty and p.kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
                for p in signature(step).parameters.values())
 
@@ -117,6 +117,9 @@ def check_objects(model: Any, loader: Any, loss_fn: Any, optimizer: Any, schedul
                         "DataLoader, or a list of batches")
     if getattr(scheduler, "optimizer", optimizer) is not optimizer:
         raise ValueError(f"fit: the {type(scheduler).__name__} was made for another optimizer; make it for this one")
+    if takes_a_value(optimizer.step):
+        raise TypeError(f"fit: {type(optimizer).__name__} computes the loss several times in each step; write the loop by "
+                        "hand, with optimizer.step(closure)")
     own = {id(p) for p in model.parameters()}
     optimized = {id(p) for group in optimizer.param_groups for p in group["params"]}
     if not own:

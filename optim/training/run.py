@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from chainrule.errors import describe
@@ -105,6 +106,7 @@ class Run:
         self.checkpoints = Checkpoints(checkpoints) if isinstance(checkpoints, str | os.PathLike) else checkpoints
         if not isinstance(self.checkpoints, Checkpoints | None):
             raise TypeError(f"fit: checkpoints is {describe(checkpoints)}; pass the name of a folder, or Checkpoints(...)")
+        self.saved: Path | None = None  # the latest checkpoint of this run
         if self.checkpoints is not None:
             self.take_up(resume)
         elif resume:
@@ -146,8 +148,8 @@ class Run:
         return f"in epoch {self.epoch + 1}, step {self.step + 1}, with the batch {outline(self.group[0])}"
 
     def goes_on(self) -> bool:
-        """Whether there is another epoch to be done."""
-        return self.epoch < self.epochs and not self.stopped
+        """Whether there is another epoch to be done, or one to be finished."""
+        return self.epoch < self.epochs and (not self.stopped or self.batch > 0)
 
     def groups(self) -> Iterator[list[Any]]:
         """The epoch's batches, or those that are left of it, as many at a time as make a step."""
@@ -224,7 +226,7 @@ class Run:
         for callback in self.callbacks:
             callback.on_step(self)
         if self.checkpoints is not None and (self.interrupted or self.checkpoints.is_due(self.step)):
-            self.checkpoints.save(self.state_dict(), self.step)
+            self.saved = self.checkpoints.save(self.state_dict(), self.step)
         if self.interrupted:
             self.stop("interrupted")
             raise Stopped
@@ -247,7 +249,7 @@ class Run:
         if self.checkpoints is not None:
             values = self.history[self.monitor]
             best = last_improvement(values, self.largest_is_best(self.monitor)) == len(values) - 1
-            self.checkpoints.save(self.state_dict(), self.step, best)
+            self.saved = self.checkpoints.save(self.state_dict(), self.step, best)
         if self.interrupted and self.goes_on():
             self.stop("interrupted")
 
