@@ -91,7 +91,7 @@ def main():
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--out", type=Path, default=Path("out"))
     arguments = options.parse_args()
-    count, epochs = (600, 2) if arguments.quick else (9000, 6)
+    count, epochs = (300, 2) if arguments.quick else (9000, 6)
 
     start = time.perf_counter()
     cr.manual_seed(arguments.seed)

@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("--out", default="out", help="folder for the weights")
     options = parser.parse_args()
     cr.manual_seed(options.seed)
-    steps = 20 if options.quick else options.steps
+    steps = 10 if options.quick else options.steps
 
     text = read_text(options.text)
     letters = sorted(set(text))
@@ -73,7 +73,7 @@ def main() -> None:
     border = int(0.9 * len(encoded))  # the last tenth is held out
     training, held_out = encoded[:border], encoded[border:]
     if options.quick:
-        held_out = held_out[:5000]
+        held_out = held_out[:2000]
     print(f"{len(text):,} characters, {len(letters)} different ones")
 
     model = layers.models.GPT2(len(letters), CONTEXT, n_embd=128, n_layer=4, n_head=4, dropout=0.0)
@@ -109,7 +109,7 @@ def main() -> None:
             recent.clear()
 
     start = cr.tensor([[number.get("\n", 0)]])
-    written = model.generate(start, 100 if options.quick else 500, temperature=0.8, top_k=40)
+    written = model.generate(start, 70 if options.quick else 500, temperature=0.8, top_k=40)
     print("\n" + "".join(letters[i] for i in written[0, 1:].tolist()))
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)

@@ -126,7 +126,7 @@ def main() -> None:
              "intermediate_size": 128, "max_position_embeddings": LENGTH, "dropout": 0.0}
     pretrained = layers.models.BertForMaskedLM(**sizes)
     print(f"{len(VOCABULARY)} words, {sum(p.numel() for p in pretrained.parameters()):,} parameters")
-    train(pretrained, lambda: hide(unlabelled[rng.integers(0, len(unlabelled), 64)], rng), steps, 3e-3, "hidden words")
+    train(pretrained, lambda: hide(unlabelled[rng.integers(0, len(unlabelled), 128)], rng), steps, 2e-3, "hidden words")
 
     hidden, labels = hide(held_out, rng)
     found = guesses(pretrained, hidden)

@@ -59,7 +59,7 @@ def predict(model, push, samples):
 def draw(path, push, truth, mean, deviation):
     """The push; below it the spring, what the network expects, and how sure it is."""
     time_axis = DT * np.arange(len(push))
-    figure = Figure(figsize=(9, 4), layout="constrained")
+    figure = Figure(figsize=(8, 3.6), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[1, 2])
     above.plot(time_axis, push, color="#555555", linewidth=1)
     above.axhspan(-1.7 * STRONGEST, 1.7 * STRONGEST, color="#2a7f4f", alpha=0.15, label="seen in training")

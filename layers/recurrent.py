@@ -8,10 +8,10 @@ from typing import Any
 from chainrule import functional as F
 from chainrule.errors import ShapeError, describe
 from chainrule.layers import initializers as init
+from chainrule.layers.configured import Configured
 from chainrule.layers.dropout import check_probability
 from chainrule.layers.linear import empty
 from chainrule.layers.module import Module, Parameter
-from chainrule.layers.showing import changed
 from chainrule.names import ops
 from chainrule.tensor import Tensor
 
@@ -64,7 +64,7 @@ def as_states(name: str, hx: Any, shapes: dict[str, tuple[int, ...]]) -> list[An
     return found
 
 
-class Recurrent(Module):
+class Recurrent(Configured):
     """What RNN, LSTM and GRU share: their weights, and the way through layers and directions.
 
     A subclass says how many `gates` it has, which `states` it carries, and in `_run` what one layer computes in one
@@ -73,7 +73,6 @@ class Recurrent(Module):
 
     gates = 1
     states: tuple[str, ...] = ("h0",)
-    nonlinearity = "tanh"
     weight_ih_l0: Parameter  # and so on, for each layer and direction: see `_names`
     weight_hh_l0: Parameter
 
@@ -167,11 +166,6 @@ class Recurrent(Module):
         elif self.batch_first:
             output = output.transpose(0, 1)
         return output, ends[0] if len(ends) == 1 else tuple(ends)
-
-    def extra_repr(self) -> str:
-        """The sizes, and what is not the default."""
-        return changed(self, self.input_size, self.hidden_size, proj_size=0, num_layers=1, nonlinearity="tanh",
-                       bias=True, batch_first=False, dropout=0.0, bidirectional=False, variational_dropout=0.0)
 
 
 class RNN(Recurrent):

@@ -3,22 +3,21 @@
 from typing import Any
 
 from chainrule import functional as F
+from chainrule.layers.configured import Configured
 from chainrule.layers.linear import empty
-from chainrule.layers.module import Module, Parameter
+from chainrule.layers.module import Parameter
 from chainrule.layers.recurrent import as_states, check_input, check_sizes, draw_uniform
-from chainrule.layers.showing import changed
 from chainrule.names import ops
 from chainrule.tensor import Tensor
 
 __all__ = ["GRUCell", "LSTMCell", "RNNCell"]
 
 
-class Cell(Module):
+class Cell(Configured):
     """What the cells share: weights of `gates` parts, and a call that is a sequence of one step."""
 
     gates = 1
     states: tuple[str, ...] = ("h0",)
-    nonlinearity = "tanh"
     weight_ih: Parameter
     weight_hh: Parameter
     bias_ih: Parameter | None
@@ -53,10 +52,6 @@ class Cell(Module):
         after = self._step(input.unsqueeze(0), states, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
         found = tuple(s.reshape(shape) for s in after)
         return found if len(found) > 1 else found[0]
-
-    def extra_repr(self) -> str:
-        """The sizes, and what is not the default."""
-        return changed(self, self.input_size, self.hidden_size, bias=True, nonlinearity="tanh")
 
 
 class RNNCell(Cell):

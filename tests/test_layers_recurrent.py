@@ -89,7 +89,7 @@ def test_what_torch_programs_expect():
         [(16, 4), (16, 2), (2, 4)]]
     assert list(layer.state_dict())[:6] == ["weight_ih_l0", "weight_hh_l0", "weight_hr_l0", "weight_ih_l0_reverse",
                                             "weight_hh_l0_reverse", "weight_hr_l0_reverse"]
-    assert layer.extra_repr() == "3, 4, proj_size=2, num_layers=2, bias=False, bidirectional=True"
+    assert layer.extra_repr() == "3, 4, num_layers=2, bias=False, bidirectional=True, proj_size=2"
     assert repr(layers.RNNCell(3, 4, False, "relu")).startswith("RNNCell(3, 4, bias=False, nonlinearity='relu')")
     with pytest.warns(UserWarning, match="LSTM: dropout=0.5 acts between layers, and there is one layer only"):
         layers.LSTM(3, 4, dropout=0.5)

@@ -98,11 +98,27 @@ def test_inputs_and_outputs_have_the_names_of_the_arguments() -> None:
     assert [sizes(v)[0] for v in written.graph.input] == ["batch", "batch", 3, "batch"]
 
 
+def test_keywords_that_a_function_only_passes_on_keep_their_names() -> None:
+    def function(*xs: Any, **more: Any) -> Any:
+        return xs[0] + xs[1] * more["scale"]
+
+    written = cr.onnx.export(function, (cr.ones(2), cr.ones(2)), keywords={"scale": cr.ones(2)})
+    assert [v.name for v in written.graph.input] == ["xs_0", "xs_1", "scale"]
+
+
+def test_one_tensor_given_twice_is_two_inputs() -> None:
+    attention = layers.MultiheadAttention(4, 2, batch_first=True)
+    x, y, z = cr.randn(2, 3, 4), cr.randn(5, 3, 4), cr.randn(5, 3, 4)
+    written = run(attention, ((x, x, x), {}), [((x, x, x), {}), ((y, z, z), {})])
+    assert [v.name for v in written.graph.input] == ["query", "key", "value"]
+
+
 def test_sizes_follow_the_open_axes() -> None:
     def function(x: Any) -> Any:
         n, t, c = x.shape
         flat = x.reshape(n * t, c) + cr.arange(n * t).reshape(-1, 1) / (n + 2 * t)
-        return flat.reshape(n, t * c), cr.full((t, n + 1), 3.0), x[:, : t - 1].sum((1, 2)) / n, cr.ones(t, t, dtype=cr.bool).tril()
+        later = cr.tensor(np.where(np.tri(t, dtype=bool), 0, -np.inf).astype(np.float32)), cr.tensor(~np.tri(t, t, -1, dtype=bool))
+        return flat.reshape(n, t * c), cr.full((t, n + 1), 3.0), x[:, : t - 1].sum((1, 2)) / n, later, cr.arange(1, t + 1)
 
     example = cr.randn(2, 5, 3)
     others = [((cr.randn(n, t, 3),), {}) for n, t in ((2, 5), (7, 4), (1, 9))]
@@ -135,6 +151,24 @@ def test_in_place_writes() -> None:
         return out, view * 1, copy
 
     run(function, ((cr.randn(2, 2, 3),), {}), [((cr.randn(n, 2, 3),), {}) for n in (2, 5)])
+
+    def first_row(x: Any) -> Any:
+        x = x + 0
+        x[0], x[:, None][:, 0, 1:] = 1.0, 2.0
+        return x
+
+    run(first_row, ((cr.randn(2, 3),), {}), [((cr.randn(n, 3),), {}) for n in (2, 5)])
+    said = refused(lambda x: cr.zeros(3, x.shape[0]).index_fill(1, cr.tensor([0]), 1.0) + x[-1:, :1], cr.randn(2, 3))
+    assert "a write to a part of an axis that is open" in said
+
+
+def test_images_of_any_size() -> None:
+    model = layers.Sequential(layers.Conv2d(1, 3, 3, stride=2, padding=1), layers.AdaptiveAvgPool2d(1), layers.Flatten(),
+                              layers.Linear(3, 2))
+    run(model, ((cr.randn(2, 1, 8, 8),), {}), [((cr.randn(3, 1, 12, 10),), {})],
+        dynamic_axes={"input": {0: "batch", 2: "height", 3: "width"}})
+    said = refused(layers.AdaptiveMaxPool2d(1), cr.randn(2, 1, 8, 8), dynamic_axes={"input": {2: "height"}})
+    assert "an option of MaxPool would be an open size" in said
 
 
 def test_own_fused_ops_fall_apart_and_own_ops_can_be_converted() -> None:

@@ -186,6 +186,23 @@ def test_early_stopping_stays_stopped(tmp_path):
     assert same(expected, run(tmp_path / "run", epochs=20, min_delta=0.03))
 
 
+def test_an_epoch_in_which_it_was_told_to_stop_is_finished_all_the_same(tmp_path):
+    def stop(run):
+        if run.step == 4:
+            run.stop("enough")
+
+    def stop_and_crash(run):
+        stop(run)
+        if run.step == 5:
+            raise Crash
+
+    expected = run(tmp_path / "whole", stop, every=1)
+    with pytest.raises(Crash):
+        run(tmp_path / "run", stop_and_crash, every=1)
+    assert expected[1].stopped == "enough" and len(expected[1]["loss"]) == 2
+    assert same(expected, run(tmp_path / "run", stop, every=1))
+
+
 def test_the_latest_and_the_best_are_kept(tmp_path):
     folder = tmp_path / "run"
     _, history, _, _ = run(folder)

@@ -51,7 +51,6 @@ def export(model: Any, example: Any, file: Any = None, *, keywords: Mapping[str,
     arguments = example if isinstance(example, tuple) else (example,)
     inputs = Inputs(model, arguments, keywords or {})
     axes, places = inputs.axes(dynamic_axes)
-    state = dict(inputs.state)
     modes = [(m, m.training) for m in model.modules()] if isinstance(model, Module) else []
     randomness = random.get_rng_state()
     try:
@@ -62,34 +61,41 @@ def export(model: Any, example: Any, file: Any = None, *, keywords: Mapping[str,
         for module, mode in modes:
             module.training = mode
         random.set_rng_state(randomness)
-    built = Exporter(model, inputs, axes, places, runs, state).model(onnx)
+    built = Exporter(model, inputs, axes, places, runs).model(onnx)
     onnx.checker.check_model(built, full_check=True)
     if file is not None:
         onnx.save(built, file if hasattr(file, "write") else str(file))
     return built
 
 
+class Place:
+    """Where a tensor stands among the arguments, and the name of the input it is."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor, self.name = tensor, ""
+
+
 class Inputs:
     """The tensors among the arguments, by name, and how a call is made of others."""
 
     def __init__(self, model: Any, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> None:
-        self.arguments, self.keywords = arguments, keywords
-        function = model.forward if isinstance(model, Module) else model
-        self.tensors: dict[str, Tensor] = {}
-        self.state = [(id(t._data), name) for named in (model.named_parameters(), model.named_buffers())
-                      for name, t in named] if isinstance(model, Module) else []
-        self.constants = [t for named in (model.parameters(), model.buffers()) for t in named] if isinstance(model, Module) else []
+        self.arguments, self.keywords = replaced((arguments, dict(keywords)), Tensor, Place)
+        module = model if isinstance(model, Module) else None
+        state = [] if module is None else [*module.named_parameters(), *module.named_buffers()]
+        self.constants = [t for _, t in state]
+        self.state = {id(t._data): name for name, t in state}
         try:
-            bound = list(inspect.signature(function).bind(*arguments, **keywords).arguments.items())
+            signature = inspect.signature(model if module is None else module.forward)
+            bound = list(signature.bind(*self.arguments, **self.keywords).arguments.items())
+            if bound and signature.parameters[bound[-1][0]].kind is inspect.Parameter.VAR_KEYWORD:
+                bound += bound.pop()[1].items()
         except (TypeError, ValueError):  # it cannot be inspected, or the call itself will say what is missing
-            bound = [*((f"input_{i}", a) for i, a in enumerate(arguments)), *keywords.items()]
+            bound = [*((f"input_{i}", a) for i, a in enumerate(self.arguments)), *self.keywords.items()]
+        self.tensors: dict[str, Tensor] = {}
         for name, value in bound:
-            if isinstance(value, dict):
-                value = tuple(value.values())
-            found = leaves(value)
-            for i, tensor in enumerate(found):
-                own = name if len(found) == 1 and not isinstance(value, tuple | list) else f"{name}_{i}"
-                self.tensors[own] = tensor
+            for i, place in enumerate(leaves(value, Place)):
+                place.name = name if isinstance(value, Place) else f"{name}_{i}"
+                self.tensors[place.name] = place.tensor
         if not self.tensors:
             raise ExportError("onnx.export: there is no tensor among the arguments of the example")
 
@@ -120,25 +126,29 @@ class Inputs:
 
     def call(self, tensors: dict[str, Tensor], model: Any) -> Any:
         """Call the model with other tensors in the places of the example's."""
-        given = {id(own): tensors[name] for name, own in self.tensors.items()}
-
-        def replaced(value: Any) -> Any:
-            if isinstance(value, Tensor):
-                return given[id(value)]
-            if isinstance(value, tuple | list):
-                return type(value)(map(replaced, value))
-            return {k: replaced(v) for k, v in value.items()} if isinstance(value, dict) else value
-
-        return model(*map(replaced, self.arguments), **{k: replaced(v) for k, v in self.keywords.items()})
+        arguments, keywords = replaced((self.arguments, self.keywords), Place, lambda place: tensors[place.name])
+        return model(*arguments, **keywords)
 
 
-def leaves(value: Any, name: str = "") -> list[Any]:
-    """The tensors inside nested tuples, lists and dicts, in order."""
+def replaced(value: Any, kind: type, make: Any) -> Any:
+    """Nested tuples, lists and dicts with `make` applied to each object of a kind."""
+    if isinstance(value, kind):
+        return make(value)
+    if isinstance(value, dict):
+        return {name: replaced(v, kind, make) for name, v in value.items()}
+    if isinstance(value, tuple | list):
+        parts = [replaced(v, kind, make) for v in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    return value
+
+
+def leaves(value: Any, kind: type = Tensor) -> list[Any]:
+    """The tensors (or other objects of a kind) inside nested tuples, lists and dicts, in order."""
     if isinstance(value, dict):
         value = tuple(value.values())
     if isinstance(value, tuple | list):
-        return [found for v in value for found in leaves(v)]
-    return [value] if isinstance(value, Tensor) else []
+        return [found for v in value for found in leaves(v, kind)]
+    return [value] if isinstance(value, kind) else []
 
 
 class Run:
@@ -198,13 +208,12 @@ def varied(array: Any, sizes: dict[int, int], number: int, change: str | None) -
 class Exporter:
     """Walks the traces side by side and has every call converted."""
 
-    def __init__(self, model: Any, inputs: Inputs, axes: Axes, places: dict[str, dict[int, str]], runs: list[Run],
-                 state: dict[int, str]) -> None:
-        self.target, self.given, self.places, self.runs, self.state = model, inputs, places, runs, state
+    def __init__(self, model: Any, inputs: Inputs, axes: Axes, places: dict[str, dict[int, str]], runs: list[Run]) -> None:
+        self.target, self.given, self.places, self.runs, self.state = model, inputs, places, runs, inputs.state
         self.graph = Graph(axes)
         self.graph.resolve = self.name_of
         self.names: dict[Value, tuple[str, tuple[Value, ...]]] = {}  # by the first trace's value
-        self.graph.taken |= set(state.values())
+        self.graph.taken |= set(self.state.values())
         for name in inputs.tensors:
             values = tuple(run.inputs[name] for run in runs)
             own = self.graph.name(name)

@@ -148,8 +148,8 @@ class Run:
         return f"in epoch {self.epoch + 1}, step {self.step + 1}, with the batch {outline(self.group[0])}"
 
     def goes_on(self) -> bool:
-        """Whether there is another epoch to be done."""
-        return self.epoch < self.epochs and not self.stopped
+        """Whether there is another epoch to be done, or one to be finished."""
+        return self.epoch < self.epochs and (not self.stopped or self.batch > 0)
 
     def groups(self) -> Iterator[list[Any]]:
         """The epoch's batches, or those that are left of it, as many at a time as make a step."""
