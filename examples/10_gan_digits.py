@@ -93,13 +93,15 @@ def train(name, step, batch_norm, rates, width, steps):
 def reader(epochs):
     """A small network that reads digits, to judge the made ones by, and how well it reads."""
     training, held_out = digits(shifted=True)
-    model = models.vgg_small(width=16)
-    optimizer = optim.Adam(model.parameters(), lr=2e-3)
+    model, loader = models.vgg_small(width=16), DataLoader(training, batch_size=32, shuffle=True)
+    optimizer = optim.Adam(model.parameters())
+    schedule = optim.lr_scheduler.OneCycleLR(optimizer, max_lr=5e-3, total_steps=epochs * len(loader))
     for _ in range(epochs):
-        for images, labels in DataLoader(training, batch_size=32, shuffle=True):
+        for images, labels in loader:
             optimizer.zero_grad()
             F.cross_entropy(model(images), labels).backward()
             optimizer.step()
+            schedule.step()
     model.eval()
     with cr.no_grad():
         right = model(held_out.tensors[0]).argmax(1) == held_out.tensors[1]

@@ -107,8 +107,9 @@ def draw(path, regularised, optimized, scheduled):
     """All comparisons in one picture."""
     figure = Figure(figsize=(8.6, 2.9), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
-    for name, (_, accuracies) in regularised.items():
-        left.plot(np.arange(1, len(accuracies) + 1), 100 * accuracies, label=name, linewidth=1.0)
+    colors = ("black", "tab:cyan", "tab:blue", "tab:orange", "tab:green", "tab:red")
+    for color, (name, (_, accuracies)) in zip(colors, regularised.items()):
+        left.plot(np.arange(1, len(accuracies) + 1), 100 * accuracies, label=name, linewidth=1.0, color=color)
     left.set_title("against learning by heart", fontsize=9)
     left.set(ylabel="held out, % right", ylim=(70, 96))
     for ax, runs, title in ((middle, optimized, "optimizers"), (right, scheduled, "learning rates (SGD, momentum 0.9)")):

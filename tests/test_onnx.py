@@ -117,7 +117,8 @@ def test_sizes_follow_the_open_axes() -> None:
     def function(x: Any) -> Any:
         n, t, c = x.shape
         flat = x.reshape(n * t, c) + cr.arange(n * t).reshape(-1, 1) / (n + 2 * t)
-        return flat.reshape(n, t * c), cr.full((t, n + 1), 3.0), x[:, : t - 1].sum((1, 2)) / n, cr.ones(t, t, dtype=cr.bool).tril()
+        later = cr.tensor(np.where(np.tri(t, dtype=bool), 0, -np.inf).astype(np.float32)), cr.tensor(~np.tri(t, t, -1, dtype=bool))
+        return flat.reshape(n, t * c), cr.full((t, n + 1), 3.0), x[:, : t - 1].sum((1, 2)) / n, later, cr.arange(1, t + 1)
 
     example = cr.randn(2, 5, 3)
     others = [((cr.randn(n, t, 3),), {}) for n, t in ((2, 5), (7, 4), (1, 9))]
@@ -150,6 +151,24 @@ def test_in_place_writes() -> None:
         return out, view * 1, copy
 
     run(function, ((cr.randn(2, 2, 3),), {}), [((cr.randn(n, 2, 3),), {}) for n in (2, 5)])
+
+    def first_row(x: Any) -> Any:
+        x = x + 0
+        x[0], x[:, None][:, 0, 1:] = 1.0, 2.0
+        return x
+
+    run(first_row, ((cr.randn(2, 3),), {}), [((cr.randn(n, 3),), {}) for n in (2, 5)])
+    said = refused(lambda x: cr.zeros(3, x.shape[0]).index_fill(1, cr.tensor([0]), 1.0) + x[-1:, :1], cr.randn(2, 3))
+    assert "a write to a part of an axis that is open" in said
+
+
+def test_images_of_any_size() -> None:
+    model = layers.Sequential(layers.Conv2d(1, 3, 3, stride=2, padding=1), layers.AdaptiveAvgPool2d(1), layers.Flatten(),
+                              layers.Linear(3, 2))
+    run(model, ((cr.randn(2, 1, 8, 8),), {}), [((cr.randn(3, 1, 12, 10),), {})],
+        dynamic_axes={"input": {0: "batch", 2: "height", 3: "width"}})
+    said = refused(layers.AdaptiveMaxPool2d(1), cr.randn(2, 1, 8, 8), dynamic_axes={"input": {2: "height"}})
+    assert "an option of MaxPool would be an open size" in said
 
 
 def test_own_fused_ops_fall_apart_and_own_ops_can_be_converted() -> None:
@@ -201,6 +220,7 @@ def test_random_draws() -> None:
     said = refused(Stochastic(), cr.randn(2, 3))
     assert re.match(r"onnx.export: in layer Stochastic.noisy \(Always\(\)\): dropout\(float32\(2, 3\)\) .*draws random", said)
     assert "drawn at random" in refused(lambda x: x + cr.randn(3), cr.randn(2, 3))
+    assert "draws random numbers" in refused(lambda x: x + cr.bernoulli(cr.ones(3)), cr.randn(2, 3))  # 1, each time
 
 
 def test_no_counterpart() -> None:

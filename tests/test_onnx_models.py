@@ -39,6 +39,11 @@ CASES: dict[str, Any] = {
     "Transformer": (lambda: models.OriginalTransformer(11, 8, 2, 1, 1, 16, max_length=12), [
         (tokens(2, 5), tokens(2, 4)), (tokens(3, 7), tokens(3, 6))],
         {"source": {0: "batch", 1: "source length"}, "target": {0: "batch", 1: "target length"}}),
+    "DeepFM": (lambda: models.DeepFM((5, 4), 3, (4,)), [
+        (cr.tensor([1, 4]), cr.tensor([0, 3])), (cr.tensor([1, 4, 0]), cr.tensor([0, 3, 2]))], None),
+    "DeepFM with a list of values": (lambda: models.DeepFM((5, 4), 3, (4,)), [
+        (cr.tensor([1, 4]), (cr.tensor([0, 3, 2]), cr.tensor([0, 1]))),
+        (cr.tensor([2, 3]), (cr.tensor([1, 1, 3]), cr.tensor([0, 2])))], {}),
     "WaveNet": (lambda: models.WaveNet(8, 4, 2, 2), [(tokens(2, 9, 8),), (tokens(3, 9, 8),)], None),
     "WaveNet of any length": (lambda: models.WaveNet(8, 4, 2, 2), [(tokens(2, 9, 8),), (tokens(3, 20, 8),)],
                               {"input": BATCH_AND_TIME}),

@@ -52,7 +52,6 @@ def export(model: Any, example: Any, file: Any = None, *, keywords: Mapping[str,
     inputs = Inputs(model, arguments, keywords or {})
     axes, places = inputs.axes(dynamic_axes)
     modes = [(m, m.training) for m in model.modules()] if isinstance(model, Module) else []
-    randomness = random.get_rng_state()
     try:
         for module, _ in modes:
             module.training = False
@@ -60,8 +59,10 @@ def export(model: Any, example: Any, file: Any = None, *, keywords: Mapping[str,
     finally:
         for module, mode in modes:
             module.training = mode
-        random.set_rng_state(randomness)
     built = Exporter(model, inputs, axes, places, runs).model(onnx)
+    if runs[0].drew:
+        raise ExportError("onnx.export: the model draws random numbers, in evaluation mode too; a file computes the same every "
+                          "time")
     onnx.checker.check_model(built, full_check=True)
     if file is not None:
         onnx.save(built, file if hasattr(file, "write") else str(file))
@@ -161,14 +162,16 @@ class Run:
         tensors = {name: Tensor(varied(t._data, {a: sizes[by] for a, by in places.get(name, {}).items()}, number, change.get(name)))
                    for name, t in inputs.tensors.items()}
         self.inputs = {name: trace.input(t) for name, t in tensors.items()}
-        with trace, no_grad():
+        generator = random.Generator(number)  # the default one is left as it is
+        start = generator.get_state()
+        with trace, no_grad(), random.drawing_from(generator):
             result = inputs.call(tensors, model)
             names = list(result) if isinstance(result, dict) else []
             found = leaves(result)
             self.outputs = [trace.value(t) for t in found]
         if not found:
             raise ExportError("onnx.export: the model returns no tensors")
-        self.calls = trace.calls
+        self.calls, self.drew = trace.calls, generator.get_state() != start
         self.names = names if len(names) == len(found) else ["output"] if len(found) == 1 else [
             f"output_{i}" for i in range(len(found))]
 

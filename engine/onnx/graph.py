@@ -50,6 +50,8 @@ class Graph:
 
     def op(self, kind: str, *inputs: str | None, outputs: int = 1, **attributes: Any) -> Any:
         """Add a node; the name of its output, or a tuple of them. None is an optional input that is left out."""
+        if any(isinstance(v, Size) or isinstance(v, tuple) and any(isinstance(n, Size) for n in v) for v in attributes.values()):
+            raise Unsupported(f"an option of {kind} would be an open size; name fewer dynamic axes")
         given = [i or "" for i in inputs]
         while given and not given[-1]:
             given.pop()
@@ -130,40 +132,48 @@ class Graph:
         return self._sizes[axis]
 
     def _growing(self, value: Array) -> str:
-        """A constant that every trace has in another shape: one number everywhere, 0, 1, 2, …, or a triangle of bools."""
-        arrays = value.arrays
-        try:
-            shape = merge([a.shape for a in arrays])
-        except Mismatch:
-            shape = None
+        """A constant that every trace has in another shape: one number everywhere, numbers that count up, or two on both sides of
+        a diagonal."""
+        arrays, first = value.arrays, value.arrays[0]
         key = tuple(a.tobytes() for a in arrays)
         if key in self._constants:
             return self._constants[key]
         found = None
-        if shape is not None and any(isinstance(n, Size) for n in shape):
-            first = arrays[0]
-            if all(a.size and (a == first.flat[0]).all() for a in arrays):
+        try:
+            shape = merge([a.shape for a in arrays])
+        except Mismatch:
+            shape = ()
+        if any(isinstance(n, Size) for n in shape) and all(a.size for a in arrays):
+            if all((a == first.flat[0]).all() for a in arrays):
                 found = self.full(shape, first.flat[0], first.dtype)
-            elif len(shape) == 1 and all((a == np.arange(len(a))).all() for a in arrays):
-                found = self.cast(self.arange(shape[0]), np.int64, first.dtype)
-            elif len(shape) == 2 and first.dtype == bool:
-                for upper, of in ((0, np.tril), (1, np.triu)):
-                    for k in (-1, 0, 1):
-                        if all((a == of(np.ones(a.shape, bool), k)).all() for a in arrays):
-                            found = self.triangle(shape, k, upper)
+            elif len(shape) == 1 and all((a == np.arange(len(a)) + first[0]).all() for a in arrays):
+                counted = self.cast(self.arange(shape[0]), np.int64, first.dtype)
+                found = self.op("Add", counted, self.constant(first[0])) if first[0] else counted
+            elif len(shape) == 2:
+                found = next((name for k in (-1, 0, 1) if (name := self._triangle(shape, k, arrays)) is not None), None)
         if found is None:
-            what = f"{arrays[0].dtype}{arrays[0].shape}"
             raise Unsupported(
-                f"a constant ({what}) differs between two runs: it was computed from the inputs by what a trace cannot see "
-                "(through .data or NumPy, by item(), nonzero, unique), drawn at random, or made for the traced size; "
-                "compute it by ops on the input tensors, or fix its axis by dynamic_axes={}")
+                f"a constant ({first.dtype}{first.shape}) differs between two runs: it was computed from the inputs by what a "
+                "trace cannot see (through .data or NumPy, by item(), nonzero, unique), drawn at random, or made for the traced "
+                "size; compute it by ops on the input tensors, or fix its axis by dynamic_axes={}")
         self._constants[key] = found
         return found
 
-    def triangle(self, shape: tuple[Any, ...], k: int, upper: int) -> str:
-        """Bools, True on and below (or above) the k-th diagonal."""
-        ones = self.full(shape, 1, np.dtype(np.int64))
-        return self.cast(self.op("Trilu", ones, self.constant(np.int64(k)), upper=upper), np.int64, np.bool_)
+    def _triangle(self, shape: tuple[Any, ...], k: int, arrays: list[Any]) -> str | None:
+        """One number on and below the k-th diagonal, another above; None where it is not so."""
+        sides: tuple[set[Any], set[Any]] = set(), set()
+        for a in arrays:
+            lower = np.tri(a.shape[0], a.shape[1], k, dtype=bool)
+            sides[0].update(np.unique(a[lower]).tolist())
+            sides[1].update(np.unique(a[~lower]).tolist())
+        if len(sides[0]) != 1 or len(sides[1]) != 1:
+            return None
+        (below,), (above,) = sides
+        ones = self.op("Trilu", self.full(shape, 1, np.int64), self.constant(np.int64(k)), upper=0)
+        seen, dtype = self.cast(ones, np.int64, np.bool_), arrays[0].dtype
+        if dtype == np.bool_:
+            return seen if below else str(self.op("Not", seen))
+        return str(self.op("Where", seen, self.constant(below, dtype), self.constant(above, dtype)))
 
     def full(self, shape: tuple[Any, ...], value: Any, dtype: Any) -> str:
         """One number in an open shape."""

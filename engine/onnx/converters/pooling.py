@@ -80,8 +80,10 @@ def _volume(sizes: Any) -> Any:
 
 @converter("average_pool")
 def average_pool(g: Any, use: Any, x: str) -> Any:
-    """AveragePool."""
+    """AveragePool, GlobalAveragePool where one window is all there is."""
     divisor, padding = use["divisor"], use["padding"]
+    if use["kernel"] == use.shapes[0][2:] and divisor is None and not any(padding):
+        return g.op("GlobalAveragePool", x)
     counts = divisor is not None or use["count_include_pad"]
     found = windows(use, (1,) * len(padding))
     if divisor is not None and use["ceil_mode"]:

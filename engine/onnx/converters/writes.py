@@ -66,8 +66,11 @@ def scatter(g: Any, x: str, shape: tuple[Any, ...], index: Any, value: str, valu
     along = []
     for axis in selected:
         if isinstance(shape[axis], Size):
-            raise Unsupported("a write to a part of an axis that is open; name fewer dynamic axes")
-        along.append(np.arange(shape[axis], dtype=np.int64)[own[axis]].reshape(-1))
+            if not isinstance(own[axis], int) or own[axis] < 0:
+                raise Unsupported("a write to a part of an axis that is open; name fewer dynamic axes")
+            along.append(np.array([own[axis]], np.int64))
+        else:
+            along.append(np.arange(shape[axis], dtype=np.int64)[own[axis]].reshape(-1))
     grid = np.stack(np.meshgrid(*along, indexing="ij"), -1)  # every element of the part: its place along the selected axes
     order = (*selected, *(i for i in range(len(shape)) if i not in selected))
     out = g.op("ScatterND", g.transpose(x, order), g.constant(grid), g.transpose(value, order))
