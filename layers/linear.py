@@ -104,7 +104,7 @@ class Identity(Module):
         return input
 
 
-class Flatten(Module):
+class Flatten(Configured):
     """The axes from start_dim to end_dim as one: (N, C, H, W) -> (N, C·H·W) by default.
 
     >>> import chainrule as cr
@@ -118,10 +118,6 @@ class Flatten(Module):
     def forward(self, input: Tensor) -> Tensor:
         """input with those axes merged."""
         return input.flatten(self.start_dim, self.end_dim)
-
-    def extra_repr(self) -> str:
-        """The axes where they are not the default."""
-        return "" if (self.start_dim, self.end_dim) == (1, -1) else f"{self.start_dim}, {self.end_dim}"
 
 
 class Unflatten(Configured):
