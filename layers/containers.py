@@ -86,6 +86,16 @@ class Indexed(Module, Generic[Part]):
             self.append(part)
         return self
 
+    def __iadd__(self, parts: Iterable[Part]) -> Self:
+        """`extend`."""
+        return self.extend(parts)
+
+    def pop(self, index: int = -1) -> Part:
+        """Take a part out and return it, the last one unless told."""
+        part = self[index]
+        del self[index]
+        return part
+
     def insert(self, index: int, part: Part) -> Self:
         """Add a part before the one at an index; those after it move down."""
         parts = list(self)

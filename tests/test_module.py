@@ -313,6 +313,10 @@ def test_module_list_and_dict():
     net = ModuleList([Linear(1, 2)]).extend([ReLU(), Linear(2, 1)])
     assert list(net.state_dict()) == ["0.weight", "0.bias", "2.weight", "2.bias"]
     assert type(net[:2]) is ModuleList and len(net[:2]) == 2
+    net += [Identity()]
+    assert type(net.pop()) is Identity and type(net.pop(1)) is ReLU
+    assert list(net.state_dict()) == ["0.weight", "0.bias", "1.weight", "1.bias"]
+    net.insert(1, ReLU())
     heads = ModuleDict({"a": Linear(1, 2), "b": ReLU()})
     heads["c"] = Linear(2, 1)
     assert heads.keys() == ["a", "b", "c"] and len(heads) == 3 and "b" in heads and "x" not in heads
