@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from chainrule.errors import ShapeError
+from chainrule.errors import ShapeError, describe
 
 
 def one_of(op: str, dim: Any, axis: Any) -> Any:
@@ -43,4 +43,15 @@ def tuple_of(op: str, name: str, value: Any, length: int) -> tuple[int, ...]:
         found = found * length
     if len(found) != length:
         raise ShapeError(f"{op}: {name}={value} has {len(found)} entries, it needs one number or {length}")
+    if not all(hasattr(v, "__index__") for v in found):
+        raise TypeError(f"{op}: {name}={value!r} must be an integer, or {length} of them")
     return tuple(v.__index__() for v in found)
+
+
+def check_sizes(op: str, least: int = 1, **sizes: Any) -> None:
+    """TypeError for a size that is not an integer, ValueError for one below `least`."""
+    for name, size in sizes.items():
+        if not hasattr(size, "__index__") or getattr(size, "ndim", False):
+            raise TypeError(f"{op}: {name} must be an integer, got {describe(size)}")
+        if size.__index__() < least:
+            raise ValueError(f"{op}: {name} must be at least {least}, got {size}")

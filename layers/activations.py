@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from chainrule import functional as F
 from chainrule.errors import ShapeError
 from chainrule.layers import initializers as init
-from chainrule.layers.configured import Configured
+from chainrule.layers.configured import Configured, refuse_input
 from chainrule.layers.linear import empty
 from chainrule.layers.module import Parameter
 from chainrule.tensor import Tensor
@@ -35,6 +35,7 @@ class InPlace(Activation):
     settings = ("inplace",)
 
     def __init__(self, inplace: bool = False) -> None:
+        refuse_input(self, inplace)
         self.inplace = inplace
 
 
@@ -44,6 +45,7 @@ class AlongAxis(Activation):
     settings = ("dim",)
 
     def __init__(self, dim: int | None = None) -> None:
+        refuse_input(self, dim)
         self.dim = dim
 
 

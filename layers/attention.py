@@ -10,9 +10,9 @@ import numpy as np
 from chainrule import functional as F
 from chainrule.errors import DtypeError, ShapeError, describe
 from chainrule.layers import initializers as init
+from chainrule.layers.configured import Configured
 from chainrule.layers.linear import Linear, empty
-from chainrule.layers.module import Module, Parameter
-from chainrule.layers.showing import changed
+from chainrule.layers.module import Parameter
 from chainrule.names import ops
 from chainrule.state import special, state
 from chainrule.tensor import Tensor
@@ -134,7 +134,7 @@ def attention_weights(query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor
     return F.softmax(scores.masked_fill(blind, 0.0), dim=-1).masked_fill(blind, 0.0)
 
 
-class MultiheadAttention(Module):
+class MultiheadAttention(Configured):
     """Several attentions side by side, each on its own projection of the inputs; their results, joined, are projected.
 
         head_i = softmax(Q_i K_iᵀ / √E_i + mask) V_i    with Q_i, K_i, V_i = query W_iᑫᵀ, key W_iᵏᵀ, value W_iᵛᵀ
@@ -342,7 +342,6 @@ class MultiheadAttention(Module):
             seen = ops.cat((seen, Tensor(visible)), dim=-1)
         return key, value, seen
 
-    def extra_repr(self) -> str:
-        """embed_dim, num_heads, and the options that are not the default."""
-        return changed(self, self.embed_dim, self.num_heads, dropout=0.0, add_bias_kv=False, add_zero_attn=False,
-                       kdim=self.embed_dim, vdim=self.embed_dim, batch_first=False)
+    def goes_without_saying(self, name: str, value: object) -> bool:
+        """Keys and values as wide as the queries."""
+        return name in ("kdim", "vdim") and value == self.embed_dim

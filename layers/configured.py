@@ -3,6 +3,15 @@
 from inspect import Parameter, signature
 
 from chainrule.layers.module import Module
+from chainrule.tensor import Tensor
+
+
+def refuse_input(module: Module, *settings: object) -> None:
+    """TypeError for a tensor where settings are expected: the layer was given its input before it was made."""
+    if any(isinstance(value, Tensor) for value in settings):
+        name = type(module).__name__
+        raise TypeError(f"{name}: got a tensor where it takes settings; make the layer first, then call it: "
+                        f"{name}()(...)")
 
 
 class Configured(Module):

@@ -80,6 +80,8 @@ class Indexed(Module, Generic[Part]):
 
     def extend(self, parts: Iterable[Part]) -> Self:
         """Add parts at the end."""
+        if not isinstance(parts, Iterable):
+            raise TypeError(f"{type(self).__name__}: takes a list, got a single {type(parts).__name__}; pass [it]")
         for part in list(parts):
             self.append(part)
         return self

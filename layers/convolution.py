@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from chainrule import functional as F
-from chainrule.arguments import tuple_of
+from chainrule.arguments import check_sizes, tuple_of
 from chainrule.errors import ShapeError
 from chainrule.layers import initializers as init
 from chainrule.layers.configured import Configured
@@ -31,6 +31,7 @@ class Kernels(Configured):
     def _set_up(self, in_channels: int, out_channels: int, groups: int, sizes: dict[str, Any], shape: tuple[int, int],
                 bias: bool, device: Any, dtype: Any) -> None:
         """Keep the sizes as tuples, and make the parameters; `shape` is that of the weight before the kernel's axes."""
+        check_sizes(type(self).__name__, 0, in_channels=in_channels, out_channels=out_channels)
         if groups < 1 or in_channels % groups or out_channels % groups:
             raise ShapeError(f"{type(self).__name__}: groups={groups} must divide both in_channels={in_channels} and "
                              f"out_channels={out_channels}")

@@ -3,6 +3,7 @@
 from typing import Any
 
 from chainrule import functional as F
+from chainrule.layers.configured import refuse_input
 from chainrule.layers.module import Module
 from chainrule.tensor import Tensor
 
@@ -22,6 +23,7 @@ class Dropping(Module):
     drop: Any  # (input, p, training, inplace) -> output
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
+        refuse_input(self, p)
         check_probability(type(self).__name__, p=p)
         self.p, self.inplace = p, inplace
 

@@ -3,12 +3,14 @@
 from typing import Any, Self
 
 from chainrule import functional as F
+from chainrule.arguments import check_sizes
 from chainrule.errors import ShapeError
 from chainrule.graph import no_grad
 from chainrule.layers import initializers as init
 from chainrule.layers.configured import Configured
 from chainrule.layers.linear import empty
 from chainrule.layers.module import Parameter
+from chainrule.names import ops
 from chainrule.tensor import Tensor
 
 __all__ = ["Embedding", "EmbeddingBag"]
@@ -25,6 +27,7 @@ class Table(Configured):
         name = type(self).__name__
         if sparse:
             raise ValueError(f"{name}: sparse=True is not supported, gradients are dense arrays; leave it out")
+        check_sizes(name, 0, num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         if padding_idx is not None:
             if not -num_embeddings <= padding_idx < num_embeddings:
                 raise IndexError(f"{name}: padding_idx={padding_idx} is out of range for num_embeddings={num_embeddings}")
@@ -52,7 +55,8 @@ class Table(Configured):
         >>> Embedding.from_pretrained(cr.tensor([[1.0, 2.0], [3.0, 4.0]]))(cr.tensor([1]))
         tensor([[3., 4.]])
         """
-        if len(embeddings.shape) != 2:
+        embeddings = ops.as_tensor(embeddings)
+        if embeddings.ndim != 2:
             raise ShapeError(f"{cls.__name__}.from_pretrained: the table has shape {tuple(embeddings.shape)}, it needs "
                              "two axes, (rows, features)")
         rows, features = embeddings.shape

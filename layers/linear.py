@@ -7,7 +7,7 @@ import numpy as np
 
 from chainrule import dtypes
 from chainrule import functional as F
-from chainrule.errors import ShapeError
+from chainrule.arguments import check_sizes
 from chainrule.layers import initializers as init
 from chainrule.layers.configured import Configured
 from chainrule.layers.module import Module, Parameter
@@ -40,6 +40,7 @@ class Linear(Configured):
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, device: Any = None,
                  dtype: Any = None) -> None:
+        check_sizes("Linear", 0, in_features=in_features, out_features=out_features)
         self.in_features, self.out_features = in_features, out_features
         self.weight = empty(out_features, in_features, device=device, dtype=dtype)
         self.bias = empty(out_features, device=device, dtype=dtype) if bias else None
@@ -72,8 +73,8 @@ class Bilinear(Configured):
 
     def __init__(self, in1_features: int, in2_features: int, out_features: int, bias: bool = True, device: Any = None,
                  dtype: Any = None) -> None:
-        if in1_features < 1:
-            raise ShapeError(f"Bilinear: in1_features={in1_features} must be at least 1")
+        check_sizes("Bilinear", 1, in1_features=in1_features)
+        check_sizes("Bilinear", 0, in2_features=in2_features, out_features=out_features)
         self.in1_features, self.in2_features, self.out_features = in1_features, in2_features, out_features
         self.weight = empty(out_features, in1_features, in2_features, device=device, dtype=dtype)
         self.bias = empty(out_features, device=device, dtype=dtype) if bias else None
@@ -104,7 +105,7 @@ class Identity(Module):
         return input
 
 
-class Flatten(Module):
+class Flatten(Configured):
     """The axes from start_dim to end_dim as one: (N, C, H, W) -> (N, C·H·W) by default.
 
     >>> import chainrule as cr
@@ -118,10 +119,6 @@ class Flatten(Module):
     def forward(self, input: Tensor) -> Tensor:
         """input with those axes merged."""
         return input.flatten(self.start_dim, self.end_dim)
-
-    def extra_repr(self) -> str:
-        """The axes where they are not the default."""
-        return "" if (self.start_dim, self.end_dim) == (1, -1) else f"{self.start_dim}, {self.end_dim}"
 
 
 class Unflatten(Configured):

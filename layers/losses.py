@@ -10,7 +10,7 @@ from typing import Any
 
 from chainrule import functional as F
 from chainrule.functional.losses import reduction_of
-from chainrule.layers.configured import Configured
+from chainrule.layers.configured import Configured, refuse_input
 from chainrule.tensor import Tensor
 
 __all__ = ["GaussianNLLLoss", "HuberLoss", "KLDivLoss", "L1Loss", "MSELoss", "PoissonNLLLoss", "SmoothL1Loss"]
@@ -24,6 +24,7 @@ class Loss(Configured):
     reductions: tuple[str, ...] = ("mean", "sum", "none")
 
     def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean") -> None:
+        refuse_input(self, size_average, reduce)
         name = type(self).__name__
         if reduction not in self.reductions:
             *words, last = map(repr, self.reductions)

@@ -6,6 +6,7 @@ asked for: nothing has to be declared, no bookkeeping can go stale, and `super()
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
+from os import PathLike
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -256,8 +257,10 @@ class Module(Hooked):
         """The same as assigning the module to the attribute `name`; for names that are computed."""
         self._check_name(name, Module)
         if module is not None and not isinstance(module, Module):
-            raise TypeError(f"add_module({name!r}): got {type(module).__name__}, which is not a Module"
-                            + ("; did you forget to create it, with ()?" if isinstance(module, type) else ""))
+            what = f"the class {module.__name__}" if isinstance(module, type) else f"a {type(module).__name__}"
+            hint = "; did you forget to create it, with ()?" if isinstance(module, type) else \
+                "; did you forget the * before it?" if isinstance(module, list | tuple) else ""
+            raise TypeError(f"{type(self).__name__}: {name!r} is to be a module, got {what}{hint}")
         setattr(self, name, module)
 
     # ---- modes and conversions
@@ -357,6 +360,10 @@ class Module(Hooked):
         Returns (missing_keys, unexpected_keys), both empty where `strict`. Raises RuntimeError, which lists all that is
         misshapen and, where `strict`, all that is missing or unexpected; then nothing has been copied.
         """
+        if not isinstance(state_dict, Mapping):
+            kind = "module, take its state_dict()" if isinstance(state_dict, Module) else "path, load the file first" \
+                if isinstance(state_dict, str | PathLike) else type(state_dict).__name__
+            raise TypeError(f"load_state_dict: takes a dict of tensors by name, got a {kind}")
         own = dict(self._state())
         missing = [name for name in own if name not in state_dict]
         unexpected = [name for name in state_dict if name not in own]

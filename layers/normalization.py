@@ -7,6 +7,7 @@ elements that share one mean and one variance.
 from typing import Any
 
 from chainrule import functional as F
+from chainrule.arguments import check_sizes
 from chainrule.errors import ShapeError
 from chainrule.layers import initializers as init
 from chainrule.layers.configured import Configured
@@ -54,6 +55,7 @@ class RunningStatistics(Affine):
 
     def __init__(self, num_features: int, eps: float, momentum: float | None, affine: bool, track_running_stats: bool,
                  device: Any, dtype: Any, bias: bool) -> None:
+        check_sizes(type(self).__name__, 0, num_features=num_features)
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
 

@@ -7,9 +7,9 @@ import numpy as np
 from chainrule import dtypes
 from chainrule.errors import ShapeError, describe
 from chainrule.layers import initializers as init
+from chainrule.layers.configured import Configured
 from chainrule.layers.linear import empty
-from chainrule.layers.module import Module, Parameter
-from chainrule.layers.showing import changed
+from chainrule.layers.module import Parameter
 from chainrule.names import ops
 from chainrule.tensor import Tensor
 
@@ -22,7 +22,7 @@ def angles(start: int, stop: int, pairs: int, base: float) -> Any:
     return np.outer(np.arange(start, stop), base ** (-np.arange(pairs) / pairs))
 
 
-class AddedPositions(Module):
+class AddedPositions(Configured):
     """What the positions share that are vectors added to the inputs: a table (max_length, features), the row for each
     position."""
 
@@ -43,10 +43,6 @@ class AddedPositions(Module):
                              f"{axis % input.ndim} of {layout}, see batch_first")
         rows = table[offset: offset + length].to(input.dtype)  # (L, E)
         return input + (rows if axis == -2 else rows.unsqueeze(1))
-
-    def extra_repr(self) -> str:
-        """The number of features and of positions, and batch_first where set."""
-        return changed(self, self.features, self.max_length, batch_first=False)
 
 
 class SinusoidalPositions(AddedPositions):
@@ -111,7 +107,7 @@ class LearnedPositions(AddedPositions):
         return self._add(input, self.weight, offset)
 
 
-class RotaryPositions(Module):
+class RotaryPositions(Configured):
     """Turns each pair of features of queries and keys by an angle that grows with the position:
 
         (a, b) → (a cos φ − b sin φ, a sin φ + b cos φ)    with φ = position · base^(-2i / features) for pair i
@@ -147,7 +143,3 @@ class RotaryPositions(Module):
         a, b = input.reshape(*input.shape[:-1], *shape).unbind(axis)  # (..., L, features / 2) each
         found: Tensor = ops.stack((a * cos - b * sin, a * sin + b * cos), dim=axis)
         return found.reshape(input.shape)
-
-    def extra_repr(self) -> str:
-        """The number of features, and what is not the default."""
-        return changed(self, self.features, base=10000.0, interleaved=True)

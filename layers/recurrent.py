@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from chainrule import functional as F
+from chainrule.arguments import check_sizes
 from chainrule.errors import ShapeError, describe
 from chainrule.layers import initializers as init
 from chainrule.layers.configured import Configured
@@ -19,15 +20,6 @@ __all__ = ["GRU", "LSTM", "RNN"]
 
 # a parameter's name, before _l0, and what the functions of chainrule.functional call it
 WEIGHTS = {"weight_ih": "w_ih", "weight_hh": "w_hh", "bias_ih": "b_ih", "bias_hh": "b_hh", "weight_hr": "w_hr"}
-
-
-def check_sizes(name: str, **sizes: int) -> None:
-    """TypeError for a size that is not an integer, ValueError for one below 1."""
-    for what, size in sizes.items():
-        if not isinstance(size, int):
-            raise TypeError(f"{name}: {what} must be an integer, got {describe(size)}")
-        if size < 1:
-            raise ValueError(f"{name}: {what} must be at least 1, got {size}")
 
 
 def draw_uniform(module: Module, hidden_size: int) -> None:

@@ -3,10 +3,11 @@
 from typing import Any
 
 from chainrule import functional as F
+from chainrule.arguments import check_sizes
 from chainrule.layers.configured import Configured
 from chainrule.layers.linear import empty
 from chainrule.layers.module import Parameter
-from chainrule.layers.recurrent import as_states, check_input, check_sizes, draw_uniform
+from chainrule.layers.recurrent import as_states, check_input, draw_uniform
 from chainrule.names import ops
 from chainrule.tensor import Tensor
 

@@ -12,12 +12,12 @@ from chainrule import functional as F
 from chainrule.errors import ShapeError, describe
 from chainrule.layers import initializers as init
 from chainrule.layers.attention import KeyValueCache, MultiheadAttention
+from chainrule.layers.configured import Configured
 from chainrule.layers.containers import ModuleList
 from chainrule.layers.dropout import Dropout
 from chainrule.layers.linear import Linear
 from chainrule.layers.module import Module
 from chainrule.layers.normalization import LayerNorm
-from chainrule.layers.showing import changed
 from chainrule.tensor import Tensor
 
 __all__ = ["DecoderLayerCache", "Transformer", "TransformerDecoder", "TransformerDecoderLayer", "TransformerEncoder",
@@ -33,7 +33,7 @@ class DecoderLayerCache(NamedTuple):
     memory: KeyValueCache
 
 
-class Block(Module):
+class Block(Configured):
     """What encoder and decoder layers share: a feed-forward network, and around each part a residual connection with a
     layer norm, behind the sum or, with norm_first, in front of the part."""
 
@@ -68,9 +68,9 @@ class Block(Module):
         total: Tensor = x + dropout(part(norm(x))) if self.norm_first else norm(x + dropout(part(x)))
         return total
 
-    def extra_repr(self) -> str:
-        """norm_first where set."""
-        return changed(self, norm_first=False)
+    def goes_without_saying(self, name: str, value: object) -> bool:
+        """What the modules inside show, and the activation, a function."""
+        return name != "norm_first"
 
 
 class TransformerEncoderLayer(Block):

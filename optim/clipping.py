@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ __all__ = ["clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_
 
 def listed(tensors: Any, name: str) -> list[Tensor]:
     """The tensors, of which one may come alone; TypeError for anything else."""
+    if not isinstance(tensors, Tensor | Iterable):
+        raise TypeError(f"{name}: takes tensors, got a {type(tensors).__name__}; pass model.parameters()")
     found = [tensors] if isinstance(tensors, Tensor) else list(tensors)
     for i, t in enumerate(found):
         if not isinstance(t, Tensor):

@@ -1,7 +1,7 @@
 """What all optimizers share: groups of parameters with their options, the state of each, saving and loading."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -68,6 +68,10 @@ class Optimizer:
         if isinstance(params, Tensor | Mapping):
             raise TypeError(f"{self._name}: params is a list of tensors or of groups, got a single "
                             f"{type(params).__name__}; pass [it], or model.parameters()")
+        if not isinstance(params, Iterable):
+            call = ", with ()" if callable(params) and not hasattr(params, "parameters") else ""
+            raise TypeError(f"{self._name}: params is a list of tensors or of groups, got a {type(params).__name__}; pass "
+                            f"model.parameters(){call}")
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
@@ -122,7 +126,7 @@ class Optimizer:
                 self.check_range(group, name)
         if "betas" in group:
             betas = group["betas"]
-            if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+            if not isinstance(betas, tuple | list) or len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
                 raise ValueError(f"{self._name}: betas={betas} must be two numbers from 0 up to, but not including, 1")
 
     def check_range(self, group: dict[str, Any], name: str, high: float = math.inf) -> None:
@@ -130,6 +134,8 @@ class Optimizer:
         value = group[name]
         if isinstance(value, Tensor):
             raise TypeError(f"{self._name}: {name} is a tensor, it must be a number; pass {name}.item()")
+        if isinstance(value, str):
+            raise TypeError(f"{self._name}: {name}={value!r} is a string, it must be a number")
         if not value >= 0:
             raise ValueError(f"{self._name}: {name}={value} must not be negative"
                              + ("; to climb instead of descend pass maximize=True" if name == "lr" else ""))

@@ -53,7 +53,7 @@ def test_every_broken_formula_is_caught(name: str, position: int) -> None:
 def test_every_broken_kernel_is_caught(name: str) -> None:
     """The same for each input's gradient that a fused op's kernel gives."""
     positions = [i for n, i in reaching_kernels() if n == name]
-    assert len(positions) >= 3
+    assert len(positions) >= {"ctc_loss": 1}.get(name, 3)  # ctc_loss: targets and lengths are integers
     for position in positions:
         cases = [(sample, 1, "cpu") for sample in reaching_kernels()[name, position]]
         survived, changed = survivors(cases, lambda damage, i=position: broken_kernel(graph.table[name], i, damage))

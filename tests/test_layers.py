@@ -255,7 +255,8 @@ def test_losses():
      "Conv2d(2, 8, kernel_size=(3, 3), stride=(2, 2), padding='valid', groups=2)"),
     (MaxPool2d(2), "MaxPool2d(2)"), (MaxPool2d(3, 2, 1), "MaxPool2d(3, stride=2, padding=1)"),
     (Dropout(0.1), "Dropout(p=0.1)"),
-    (ReLU(True), "ReLU(inplace=True)"), (Flatten(0, 1), "Flatten(0, 1)"), (CrossEntropyLoss(), "CrossEntropyLoss()"),
+    (ReLU(True), "ReLU(inplace=True)"), (Flatten(0, 1), "Flatten(start_dim=0, end_dim=1)"),
+    (CrossEntropyLoss(), "CrossEntropyLoss()"),
     (CrossEntropyLoss(label_smoothing=0.1), "CrossEntropyLoss(label_smoothing=0.1)"),
     (MSELoss(reduction="sum"), "MSELoss(reduction='sum')"),
 ])

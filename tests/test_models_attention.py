@@ -75,8 +75,7 @@ def theirs(name, monkeypatch):
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 def test_logits_are_hugging_faces(name, monkeypatch):
-    import torch
-
+    torch = pytest.importorskip("torch")
     their, our = theirs(name, monkeypatch), MODELS[name]().eval()
     our.load_state_dict({key: value.numpy() for key, value in their.state_dict().items()})
     inputs = [np.random.default_rng(1).integers(0, 11, (3, 8))]

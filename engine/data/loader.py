@@ -126,6 +126,9 @@ class DataLoader:
     it, from which all that is random in the epoch follows: the order, and what the dataset draws without being given a
     generator. So the same seed gives the same batches, with augmentation, for any number of workers.
 
+    `pin_memory` and `persistent_workers` are for torch's scripts and change nothing: threads share the memory, and start
+    in no time.
+
     Raises ValueError for arguments that exclude each other and for a batch size below 1.
 
     >>> loader = DataLoader(range(5), batch_size=2)
@@ -138,8 +141,8 @@ class DataLoader:
 
     def __init__(self, dataset: Any, batch_size: int | None = 1, shuffle: bool | None = None,
                  sampler: Iterable[Any] | None = None, batch_sampler: Iterable[Any] | None = None, num_workers: int = 0,
-                 collate_fn: Callable[[Any], Any] | None = None, *, drop_last: bool = False, generator: Any = None,
-                 prefetch_factor: int | None = None) -> None:
+                 collate_fn: Callable[[Any], Any] | None = None, pin_memory: bool = False, drop_last: bool = False, *,
+                 generator: Any = None, prefetch_factor: int | None = None, persistent_workers: bool = False) -> None:
         iterable = isinstance(dataset, IterableDataset)
         if batch_sampler is not None and (batch_size != 1 or shuffle or sampler is not None or drop_last):
             raise ValueError("DataLoader: batch_sampler says which examples make a batch; pass no batch_size, shuffle, "

@@ -173,13 +173,13 @@ class Elementwise:
         """See `chainrule.bitwise_not`."""
         return ops.bitwise_not(self)
 
-    def add(self, other: Any) -> "Tensor":
-        """See `chainrule.add`."""
-        return ops.add(self, other)
+    def add(self, other: Any, *, alpha: Any = 1) -> "Tensor":
+        """See `chainrule.add`; self + alpha · other."""
+        return ops.add(self, other if alpha == 1 else other * alpha)
 
-    def sub(self, other: Any) -> "Tensor":
-        """See `chainrule.sub`."""
-        return ops.sub(self, other)
+    def sub(self, other: Any, *, alpha: Any = 1) -> "Tensor":
+        """See `chainrule.sub`; self - alpha · other."""
+        return ops.sub(self, other if alpha == 1 else other * alpha)
 
     def mul(self, other: Any) -> "Tensor":
         """See `chainrule.mul`."""

@@ -13,13 +13,13 @@ class InPlace:
 
     __slots__ = ()
 
-    def add_(self, other: Any) -> "Tensor":
-        """`add` written into this tensor's memory and recorded; returns the tensor."""
-        return ops.in_place(ops.add, self, other)
+    def add_(self, other: Any, *, alpha: Any = 1) -> "Tensor":
+        """`add` written into this tensor's memory and recorded; returns the tensor. self + alpha · other."""
+        return ops.in_place(ops.add, self, other if alpha == 1 else other * alpha)
 
-    def sub_(self, other: Any) -> "Tensor":
-        """`sub` written into this tensor's memory and recorded; returns the tensor."""
-        return ops.in_place(ops.sub, self, other)
+    def sub_(self, other: Any, *, alpha: Any = 1) -> "Tensor":
+        """`sub` written into this tensor's memory and recorded; returns the tensor. self - alpha · other."""
+        return ops.in_place(ops.sub, self, other if alpha == 1 else other * alpha)
 
     def mul_(self, other: Any) -> "Tensor":
         """`mul` written into this tensor's memory and recorded; returns the tensor."""
