@@ -34,6 +34,7 @@ from chainrule.dtypes import (
     uint8,
 )
 from chainrule.errors import AutogradError, DtypeError, ShapeError
+from chainrule.functional.similarity import cdist
 from chainrule.fused import Fused, fused
 from chainrule.gradcheck import GradcheckError, check_gradient, gradcheck, gradgradcheck
 from chainrule.graph import Op, enable_grad, is_grad_enabled, no_grad
@@ -48,9 +49,9 @@ from chainrule.ops.creation import *
 from chainrule.ops.diagonals import *
 from chainrule.ops.einsum import *
 from chainrule.ops.elementwise import *
-from chainrule.ops.indexing import masked_fill, masked_select, nonzero, unique
+from chainrule.ops.indexing import argwhere, masked_fill, masked_select, nonzero, unique
 from chainrule.ops.joining import *
-from chainrule.ops.linalg import cholesky, det, inverse, logdet, matrix_power, slogdet
+from chainrule.ops.linalg import cholesky, cross, det, inverse, logdet, matrix_power, slogdet
 from chainrule.ops.matmul import *
 from chainrule.ops.padding import *
 from chainrule.ops.random import *
@@ -62,7 +63,8 @@ from chainrule.ops.sorting import *
 from chainrule.ops.statistics import *
 from chainrule.random import Generator, manual_seed
 from chainrule.serialization import load, load_file, save, save_file
-from chainrule.tensor import Device, Tensor
+from chainrule.state import inference_mode, set_grad_enabled
+from chainrule.tensor import Device, Tensor, is_tensor
 from chainrule.threads import get_num_threads, set_num_threads
 from chainrule.transforms import hessian, hvp, jacobian, jvp, vjp
 

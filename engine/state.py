@@ -67,3 +67,39 @@ class Flag:
                 return function(*args, **kwargs)
 
         return wrapped
+
+
+class set_grad_enabled(Flag):
+    """Whether to record from here on, in this thread: a call takes effect at once; `with` puts the former state back at its end.
+
+    >>> import chainrule as cr
+    >>> x = cr.tensor(2.0, requires_grad=True)
+    >>> with cr.set_grad_enabled(False):
+    ...     (x * x).requires_grad
+    False
+    """
+
+    def __init__(self, mode: bool) -> None:
+        super().__init__(bool(mode))
+        super().__enter__()
+
+    def __enter__(self) -> None:
+        if not self.before:  # used a second time
+            super().__enter__()
+
+    def __call__(self, function: Any) -> Any:
+        """A decorator: the setting is for the function only."""
+        self.__exit__()
+        return super().__call__(function)
+
+
+def inference_mode(mode: bool = True) -> Flag:
+    """The same as `no_grad()`, or with False as `enable_grad()`: a context manager or decorator.
+
+    >>> import chainrule as cr
+    >>> x = cr.tensor(2.0, requires_grad=True)
+    >>> with cr.inference_mode():
+    ...     (x * x).requires_grad
+    False
+    """
+    return Flag(not mode)

@@ -138,6 +138,11 @@ class Tensor(TensorMethods):
         """Where the elements are."""
         return CPU if isinstance(self._data, np.ndarray) else Device(f"cuda:{self._data.device.id}")
 
+    @property
+    def is_cuda(self) -> bool:
+        """Whether the elements are on a GPU."""
+        return self.device.type == "cuda"
+
     def size(self, dim: int | None = None) -> Any:
         """The shape, or the size of one axis (a method, as in torch)."""
         return self.shape if dim is None else self.shape[dim]
@@ -146,7 +151,15 @@ class Tensor(TensorMethods):
         """The number of elements."""
         return int(self._data.size)
 
+    def nelement(self) -> int:
+        """The number of elements."""
+        return self.numel()
+
     def dim(self) -> int:
+        """The number of axes."""
+        return self.ndim
+
+    def ndimension(self) -> int:
         """The number of axes."""
         return self.ndim
 
@@ -358,3 +371,13 @@ class Tensor(TensorMethods):
         made = "" if self.is_leaf else f", by {escape(repr(self.grad_fn))}"
         rows = f"<pre>{escape(np.array2string(self._data, precision=4, threshold=200))}</pre>"
         return f"<div><b>tensor</b> {self.dtype} {self.shape}{made}{rows}</div>"
+
+
+def is_tensor(obj: Any) -> bool:
+    """Whether the object is a Tensor (parameters are).
+
+    >>> import chainrule as cr
+    >>> cr.is_tensor(cr.tensor(1.0)), cr.is_tensor([1.0])
+    (True, False)
+    """
+    return isinstance(obj, Tensor)

@@ -55,6 +55,11 @@ SHAPES: list[tuple[str, Callable[[], Any], str]] = [
     ("lstm", lambda: F.lstm(z(2, 1, 3), (z(1, 4), z(1, 4)), z(16, 5), z(16, 4)), r"lstm: w_ih must be of shape \(16, 3\)"),
     ("attention", lambda: F.scaled_dot_product_attention(z(2, 3), z(2, 4), z(2, 3)),
      "query and key must agree in the last axis"),
+    ("cross", lambda: cr.cross(z(4, 3), z(2, 4, 3)), r"cross: shapes \(4, 3\) and \(2, 4, 3\); .* equally many axes"),
+    ("bincount", lambda: cr.bincount(integers, z(3)), r"bincount: the weights have shape \(3,\), the input \(2,\)"),
+    ("bincount of a matrix", lambda: cr.bincount(integers.reshape(1, 2)), r"bincount: the input is int64\(1, 2\), .* a vector"),
+    ("diff", lambda: cr.diff(z()), "diff: the input has no axis"),
+    ("fill_diagonal_", lambda: z(2, 3, 3).fill_diagonal_(1), r"fill_diagonal_: a tensor of shape \(2, 3, 3\)"),
     ("ragged", lambda: cr.tensor([[1, 2], [3]]), "nested lists have different lengths"),
 ]
 DTYPES: list[tuple[str, Callable[[], Any], str]] = [

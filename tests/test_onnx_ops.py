@@ -18,14 +18,15 @@ KEYS = keys(SAMPLES)
 # why functions of the table cannot be exported, by row or by function; export says so
 REFUSED = {
     "draws random numbers": [
-        "bernoulli", "multinomial", "rand_like", "randint_like", "randn_like", "randperm", "normal", "functional.dropout",
-        "functional.dropout1d", "functional.dropout2d", "functional.dropout3d", "functional.alpha_dropout",
+        "bernoulli", "multinomial", "Tensor.multinomial", "rand_like", "randint_like", "randn_like", "randperm", "normal",
+        "functional.dropout", "functional.dropout1d", "functional.dropout2d", "functional.dropout3d", "functional.alpha_dropout",
         "functional.feature_alpha_dropout", "functional.gumbel_softmax", "functional.rrelu-training",
         "functional.scaled_dot_product_attention-dropout-all"],
     "ONNX has no solver, inverse or factorisation": [
         "linalg.inv", "inverse", "linalg.solve", "linalg.solve_triangular", "linalg.cholesky", "cholesky", "matrix_power-negative"],
     "ONNX has no such function": ["erfinv", "cummax", "cummin"],
-    "the size or the kind of the result depends on the values": ["nonzero", "unique", "repeat_interleave-counts", "one_hot-open"],
+    "the size or the kind of the result depends on the values": [
+        "nonzero", "argwhere", "unique", "bincount", "repeat_interleave-counts", "one_hot-open"],
     "the result is no tensor": ["allclose", "equal"],
     "it is computed on raw arrays": ["functional.ctc_loss", "functional.embedding_bag-max", "functional.embedding_bag-offsets max",
                                      "functional.embedding_bag-padding max"],

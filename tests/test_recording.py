@@ -16,6 +16,32 @@ def leaf(*values: float, dtype: Any = cr.float64) -> Tensor:
 # ---- recording on and off
 
 
+def test_set_grad_enabled_holds_from_the_call_on() -> None:
+    x = leaf(1.0)
+    cr.set_grad_enabled(False)
+    assert not (x * 2).requires_grad
+    with cr.enable_grad(), cr.set_grad_enabled(False):
+        assert not (x * 2).requires_grad
+        cr.set_grad_enabled(True)
+        assert (x * 2).requires_grad
+    assert not (x * 2).requires_grad  # as before the with
+    cr.set_grad_enabled(True)
+    assert (x * 2).requires_grad
+    with cr.set_grad_enabled(False), cr.set_grad_enabled(True):
+        assert (x * 2).requires_grad
+    assert (x * 2).requires_grad
+
+
+def test_set_grad_enabled_and_inference_mode_decorate() -> None:
+    x = leaf(1.0)
+    for mode in (cr.set_grad_enabled(False), cr.inference_mode()):
+        double = mode(lambda: x * 2)
+        assert (x * 2).requires_grad and not double().requires_grad and not double().requires_grad
+        assert (x * 2).requires_grad
+    with cr.no_grad(), cr.inference_mode(False):
+        assert (x * 2).requires_grad
+
+
 def test_no_grad_and_enable_grad_nest() -> None:
     x = leaf(1.0)
     with cr.no_grad():

@@ -4,6 +4,7 @@ They stand apart from `tensor.py` so that what a tensor *is* can be read without
 """
 
 from chainrule.methods.conversions import Conversions
+from chainrule.methods.creation import Creation
 from chainrule.methods.elementwise import Elementwise
 from chainrule.methods.in_place import InPlace
 from chainrule.methods.indexing import Indexing
@@ -15,7 +16,7 @@ from chainrule.methods.shapes import Shapes
 __all__ = ["TensorMethods"]
 
 
-class TensorMethods(Operators, InPlace, Elementwise, Reductions, Shapes, Indexing, Products, Conversions):
+class TensorMethods(Operators, InPlace, Elementwise, Reductions, Shapes, Indexing, Products, Conversions, Creation):
     """The operations as methods and operators."""
 
     __slots__ = ()

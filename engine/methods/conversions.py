@@ -33,6 +33,10 @@ class Conversions:
         """This tensor with elements of `dtype`."""
         return self.to(dtype=dtype)
 
+    def type_as(self, other: "Tensor") -> "Tensor":
+        """This tensor with elements of the other's dtype."""
+        return self.to(dtype=other.dtype)
+
     def double(self) -> "Tensor":
         """In float64."""
         return self.to(np.float64)

@@ -149,6 +149,14 @@ class Elementwise:
         """See `chainrule.frac`."""
         return ops.frac(self)
 
+    def addcmul(self, tensor1: Any, tensor2: Any, *, value: Any = 1) -> "Tensor":
+        """See `chainrule.addcmul`."""
+        return ops.addcmul(self, tensor1, tensor2, value=value)
+
+    def addcdiv(self, tensor1: Any, tensor2: Any, *, value: Any = 1) -> "Tensor":
+        """See `chainrule.addcdiv`."""
+        return ops.addcdiv(self, tensor1, tensor2, value=value)
+
     def relu(self) -> "Tensor":
         """See `chainrule.relu`."""
         return ops.relu(self)

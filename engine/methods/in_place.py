@@ -21,6 +21,14 @@ class InPlace:
         """`sub` written into this tensor's memory and recorded; returns the tensor. self - alpha · other."""
         return ops.in_place(ops.sub, self, other if alpha == 1 else other * alpha)
 
+    def addcmul_(self, tensor1: Any, tensor2: Any, *, value: Any = 1) -> "Tensor":
+        """`addcmul` written into this tensor's memory and recorded; returns the tensor."""
+        return ops.in_place(ops.addcmul, self, tensor1, tensor2, value=value)
+
+    def addcdiv_(self, tensor1: Any, tensor2: Any, *, value: Any = 1) -> "Tensor":
+        """`addcdiv` written into this tensor's memory and recorded; returns the tensor."""
+        return ops.in_place(ops.addcdiv, self, tensor1, tensor2, value=value)
+
     def mul_(self, other: Any) -> "Tensor":
         """`mul` written into this tensor's memory and recorded; returns the tensor."""
         return ops.in_place(ops.mul, self, other)
@@ -104,6 +112,12 @@ class InPlace:
     def fill_(self, value: Any) -> "Tensor":
         """Write `value` everywhere; recorded."""
         return ops.write_into(self, value, by="fill_")
+
+    def fill_diagonal_(self, fill_value: Any, wrap: bool = False) -> "Tensor":
+        """Write a value where all indices are equal; recorded. `wrap`: a matrix with more rows than columns gets a second
+        diagonal below the first, after an empty row, and so on. Raises ShapeError for fewer than two axes, and for
+        more whose sizes differ."""
+        return ops.in_place(ops.masked_fill, self, ops.diagonal_mask(self, wrap), fill_value)
 
     def zero_(self) -> "Tensor":
         """Write zeros everywhere; recorded."""

@@ -57,6 +57,27 @@ class Indexing:
         """See `chainrule.nonzero`."""
         return ops.nonzero(self, as_tuple=as_tuple)
 
+    def argwhere(self) -> "Tensor":
+        """See `chainrule.argwhere`."""
+        return ops.argwhere(self)
+
+    def take(self, index: Any) -> "Tensor":
+        """The elements at these positions of all elements in C order: of the shape of `index`.
+
+        >>> import chainrule as cr
+        >>> cr.tensor([[1, 2], [3, 4]]).take(cr.tensor([0, -1]))
+        tensor([1, 4])
+        """
+        return ops.getitem(ops.reshape(self, (-1,)), ops.as_tensor(index))
+
+    def bincount(self, weights: Any = None, minlength: int = 0) -> "Tensor":
+        """See `chainrule.bincount`."""
+        return ops.bincount(self, weights, minlength)
+
+    def multinomial(self, num_samples: int, replacement: bool = False, *, generator: Any = None) -> "Tensor":
+        """See `chainrule.multinomial`."""
+        return ops.multinomial(self, num_samples, replacement, generator=generator)
+
     def unique(self, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False,
                dim: int | None = None) -> Any:
         """See `chainrule.unique`."""

@@ -37,6 +37,10 @@ class Products:
         """See `chainrule.outer`."""
         return ops.outer(self, vec2)
 
+    def cross(self, other: Any, dim: int | None = None) -> "Tensor":
+        """See `chainrule.cross`."""
+        return ops.cross(self, other, dim)
+
     def trace(self) -> "Tensor":
         """See `chainrule.trace`."""
         return ops.trace(self)

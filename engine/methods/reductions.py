@@ -136,3 +136,7 @@ class Reductions:
     def cummin(self, dim: int | None = None, **named: Any) -> Any:
         """See `chainrule.cummin`."""
         return ops.cummin(self, dim, **named)
+
+    def diff(self, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> "Tensor":
+        """See `chainrule.diff`."""
+        return ops.diff(self, n, dim, prepend, append)

@@ -14,9 +14,9 @@ from chainrule.names import ops
 from chainrule.registry import alias, public
 from chainrule.tensor import Tensor
 
-__all__ = ["add", "arctan2", "atan2", "div", "divide", "float_power", "floor_divide", "fmod", "hypot", "identity",
-           "lerp", "logaddexp", "logaddexp2", "mul", "multiply", "neg", "negative", "positive", "pow", "power",
-           "reciprocal", "remainder", "square", "sub", "subtract", "true_divide", "trunc_divide"]
+__all__ = ["add", "addcdiv", "addcmul", "arctan2", "atan2", "div", "divide", "float_power", "floor_divide", "fmod",
+           "hypot", "identity", "lerp", "logaddexp", "logaddexp2", "mul", "multiply", "neg", "negative", "positive",
+           "pow", "power", "reciprocal", "remainder", "square", "sub", "subtract", "true_divide", "trunc_divide"]
 
 add = Op("add", "input + other, broadcasting.", word="elementwise",
          input=lambda xp, g: g,
@@ -84,6 +84,30 @@ def div(input: Any, other: Any, rounding_mode: str | None = None) -> Tensor:
     if rounding_mode != "floor":
         raise ValueError(f"div: rounding_mode={rounding_mode!r}; it is None, 'trunc' or 'floor'")
     return floor_divide(input, other)
+
+
+@public
+def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Tensor:
+    """input + value · tensor1 · tensor2, broadcasting.
+
+    >>> import chainrule as cr
+    >>> cr.addcmul(cr.tensor([1.0, 2.0]), cr.tensor([3.0, 4.0]), cr.tensor([5.0, 6.0]), value=0.5)
+    tensor([ 8.5, 14. ])
+    """
+    product = multiply(tensor1, tensor2)
+    return add(input, product if value == 1 else product * value)
+
+
+@public
+def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Tensor:
+    """input + value · tensor1 / tensor2, broadcasting; integers become floats.
+
+    >>> import chainrule as cr
+    >>> cr.addcdiv(cr.tensor([1.0, 2.0]), cr.tensor([3.0, 4.0]), cr.tensor([2.0, 8.0]), value=2)
+    tensor([4., 3.])
+    """
+    quotient = divide(tensor1, tensor2)
+    return add(input, quotient if value == 1 else quotient * value)
 
 
 # ---- powers

@@ -12,7 +12,7 @@ from chainrule.registry import public
 from chainrule.state import special, state
 from chainrule.tensor import Tensor
 
-__all__ = ["getitem", "masked_fill", "masked_select", "nonzero", "unique"]
+__all__ = ["argwhere", "diagonal_mask", "getitem", "masked_fill", "masked_select", "nonzero", "unique"]
 
 _getitem = Op("getitem", word="linear", views=True, adds="add_at",
               input=lambda xp, g, input_shape, index: xp.getitem_adjoint(g, index=index, shape=input_shape))
@@ -137,6 +137,32 @@ def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
     if as_tuple:
         return tuple(Tensor(positions) for positions in np.nonzero(np.atleast_1d(data)))
     return Tensor(np.argwhere(data))
+
+
+@public
+def argwhere(input: Any) -> Tensor:
+    """The positions of the elements that are not zero, one a row: `nonzero(input)`.
+
+    >>> import chainrule as cr
+    >>> cr.argwhere(cr.tensor([1, 0, 2]))
+    tensor([[0],
+            [2]])
+    """
+    return ops.nonzero(input)
+
+
+@public
+def diagonal_mask(input: Tensor, wrap: bool) -> Tensor:
+    """True for the elements whose indices are all equal; `wrap` starts again below, in a tall matrix.
+
+    Raises ShapeError for fewer than two axes, and for more whose sizes differ.
+    """
+    shape = input.shape
+    if len(shape) < 2 or (len(shape) > 2 and len(set(shape)) > 1):
+        raise ShapeError(f"fill_diagonal_: a tensor of shape {shape}; it needs two axes, or more of equal sizes")
+    mask = np.zeros(shape, np.bool_)
+    np.fill_diagonal(mask, True, wrap)
+    return Tensor(mask)
 
 
 @public

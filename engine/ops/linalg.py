@@ -16,7 +16,7 @@ from chainrule.names import ops
 from chainrule.registry import public
 from chainrule.tensor import Tensor
 
-__all__ = ["cholesky", "det", "inv", "inverse", "logdet", "matrix_norm", "matrix_power", "multi_dot", "norm", "slogdet",
+__all__ = ["cholesky", "cross", "det", "inv", "inverse", "logdet", "matrix_norm", "matrix_power", "multi_dot", "norm", "slogdet",
            "solve", "solve_triangular", "vecdot", "vector_norm"]
 
 # ---- the rows
@@ -215,6 +215,27 @@ def vecdot(x: Any, y: Any, *, dim: int = -1) -> Tensor:
 
 
 # ---- determinants
+
+@public
+def cross(input: Any, other: Any, dim: int | None = None) -> Tensor:
+    """The cross products of vectors of three elements along `dim`, by default the first axis of size 3; the other axes
+    broadcast.
+
+    Raises ShapeError where there is no such axis, or the numbers of axes differ.
+
+    >>> import chainrule as cr
+    >>> cr.cross(cr.tensor([1.0, 0.0, 0.0]), cr.tensor([0.0, 1.0, 0.0]))
+    tensor([0., 0., 1.])
+    """
+    input, other = ops.as_tensor(input), ops.as_tensor(other)
+    if dim is None:
+        dim = next((axis for axis, size in enumerate(input.shape) if size == 3), 0)
+    if input.ndim != other.ndim or not input.ndim or {x.shape[axis_of("cross", dim, x)] for x in (input, other)} != {3}:
+        raise ShapeError(f"cross: shapes {input.shape} and {other.shape}; they need equally many axes, and size 3 along dim={dim}")
+    first, second = (ops.roll(input, -1, dim), ops.roll(input, -2, dim)), (ops.roll(other, -1, dim), ops.roll(other, -2, dim))
+    found: Tensor = first[0] * second[1] - first[1] * second[0]
+    return found
+
 
 @public
 def det(input: Any) -> Tensor:

@@ -1,8 +1,9 @@
-"""Scans: running sums, products and extrema along an axis."""
+"""Scans: running sums, products and extrema along an axis, and differences, which undo sums."""
 
 from typing import Any
 
 from chainrule.arguments import axis_of, one_of
+from chainrule.errors import ShapeError
 from chainrule.graph import Op
 from chainrule.names import ops
 from chainrule.ops.products import cumprod as by_doubling
@@ -10,7 +11,7 @@ from chainrule.ops.sorting import Picked, pick_along
 from chainrule.registry import public
 from chainrule.tensor import Tensor
 
-__all__ = ["cummax", "cummin", "cumprod", "cumsum"]
+__all__ = ["cummax", "cummin", "cumprod", "cumsum", "diff"]
 
 
 def _scanned(op: str, input: Any, dim: Any, axis: Any, dtype: Any = None) -> tuple[Tensor, int]:
@@ -84,3 +85,29 @@ def cummin(input: Any, dim: int | None = None, *, axis: int | None = None) -> Pi
 
 
 _cummax_indices = Op("cummax_indices", input=None)
+
+
+@public
+def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Tensor:
+    """Differences of neighbours along `dim`, taken n times: out[i] = input[i + 1] - input[i]; of bools, whether they differ.
+
+    `prepend` and `append` are joined to the input first. Raises ShapeError for a number, ValueError for a negative n.
+
+    >>> import chainrule as cr
+    >>> cr.diff(cr.tensor([1.0, 3.0, 7.0])), cr.diff(cr.tensor([1.0, 3.0]), prepend=cr.tensor([0.0]))
+    (tensor([2., 4.]), tensor([1., 2.]))
+    """
+    found: Tensor = ops.as_tensor(input)
+    if not found.ndim:
+        raise ShapeError("diff: the input has no axis; it needs one at least")
+    if n < 0:
+        raise ValueError(f"diff: n={n} must be at least 0")
+    axis = axis_of("diff", dim, found)
+    parts = [part for part in (prepend, found, append) if part is not None]
+    if n and len(parts) > 1:
+        found = ops.cat(parts, axis)
+    lead = (slice(None),) * axis
+    for _ in range(min(n, found.shape[axis])):
+        later, earlier = found[(*lead, slice(1, None))], found[(*lead, slice(None, -1))]
+        found = later ^ earlier if found.dtype.kind == "b" else later - earlier
+    return found

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.arguments import axis_of, one_of
-from chainrule.errors import DtypeError, ShapeError
+from chainrule.errors import DtypeError, ShapeError, describe
 from chainrule.graph import SCALARS, Op
 from chainrule.methods.typed import ops
 from chainrule.ops.indexing import raw_index
@@ -17,7 +17,7 @@ from chainrule.ops.shapes import together
 from chainrule.registry import public
 from chainrule.tensor import Tensor
 
-__all__ = ["gather", "index_add", "index_copy", "index_fill", "index_select", "scatter", "scatter_add",
+__all__ = ["bincount", "gather", "index_add", "index_copy", "index_fill", "index_select", "scatter", "scatter_add",
            "take_along_dim"]
 
 # whole slices, at indices along one axis
@@ -262,3 +262,30 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Tensor:
     if isinstance(value, float) and input.dtype.kind not in "fc":
         raise DtypeError(f"index_fill: {value} does not fit into a {input.dtype} tensor")
     return ops.reshape(_replaced(input, axis, index, value), shape)
+
+
+@public
+def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Tensor:
+    """How often each of 0, 1, 2 … occurs in a vector of integers, int64, or the sums of the `weights` of its elements.
+
+    The result has max(input) + 1 elements, at least `minlength`. Raises ShapeError for what is no vector or for weights
+    of another shape, DtypeError for elements that are no integers, ValueError for negative ones.
+
+    >>> import chainrule as cr
+    >>> cr.bincount(cr.tensor([0, 2, 2]), minlength=4), cr.bincount(cr.tensor([0, 2, 2]), cr.tensor([0.5, 1.0, 2.0]))
+    (tensor([1, 0, 2, 0]), tensor([0.5, 0. , 3. ]))
+    """
+    input = ops.as_tensor(input)
+    if input.ndim != 1 or input.dtype.kind not in "iu":
+        kind: type[Exception] = ShapeError if input.ndim != 1 else DtypeError
+        raise kind(f"bincount: the input is {describe(input)}, it must be a vector of integers")
+    if input.numel() and input._data.min() < 0:
+        raise ValueError(f"bincount: the input has {input._data.min()} in it; only 0, 1, 2 … are counted")
+    if weights is None:
+        return Tensor(np.bincount(input._data, minlength=minlength))
+    weights = ops.as_tensor(weights)
+    if weights.shape != input.shape:
+        raise ShapeError(f"bincount: the weights have shape {weights.shape}, the input {input.shape}; they must be equal")
+    weights = weights if weights.dtype.kind == "f" else weights.double()
+    size = max(minlength, int(input._data.max(initial=-1)) + 1)
+    return ops.index_add(ops.zeros(size, dtype=weights.dtype), 0, input, weights)

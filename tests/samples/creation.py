@@ -54,4 +54,10 @@ SAMPLES = [
            dtype: x.long()),
     sample("to", normal(2, 3), "cpu", torch=lambda torch, x, device: x.to(device)),
     sample("Tensor.double", normal(2, 3), analytic=False, strict_dtype=False),
+    sample("Tensor.new_zeros", normal(2), 2, 3, differentiable=False),
+    sample("Tensor.new_ones", normal(2), (2,), differentiable=False),
+    sample("Tensor.new_full", integers(0, 3, 2), (2, 2), 4.5, differentiable=False, strict_dtype=False,
+           torch=lambda torch, x, size, value: x.new_full(size, int(value))),
+    sample("Tensor.new_tensor", normal(2), [1, 2], torch=lambda torch, x, data: x.new_tensor(data), differentiable=False),
+    sample("Tensor.type_as", normal(2), integers(0, 3, 2), differentiable=False),
 ]

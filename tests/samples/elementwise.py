@@ -176,4 +176,9 @@ SAMPLES = [
            **UNRECORDED),
     sample("allclose", np.array([1.0, 2.0]), np.array([1.0 + 1e-6, 2.0]), **UNRECORDED),
     sample("equal", np.array([1.0, 2.0]), np.array([1.0, 2.0]), **UNRECORDED),
+    # ---- sums with products
+    sample("addcmul", normal(3, 4), normal(3, 4), normal(3, 4)),
+    sample("addcmul", normal(3, 1), normal(4), normal(3, 4), value=-0.5, label="broadcast, value"),
+    sample("addcdiv", normal(3, 4), normal(3, 4), positive(3, 4)),
+    sample("addcdiv", normal(3, 1), normal(4), positive(3, 4), value=2.5, label="broadcast, value"),
 ]

@@ -107,4 +107,17 @@ def _written(x: Any, v: Any) -> Any:
     return x
 
 
-SAMPLES = READ + ALONG + WRITTEN
+COUNTED = [
+    sample("argwhere", np.array([[1, 0], [0, 2]]), differentiable=False),
+    sample("bincount", integers(0, 5, 7), differentiable=False),
+    sample("bincount", integers(0, 3, 7), minlength=6, differentiable=False, label="minlength"),
+    sample("bincount", integers(0, 3, 7), normal(7), minlength=2, label="weights",
+           torch=lambda torch, x, w, minlength: torch.zeros(int(x.max()) + 1, dtype=w.dtype).index_add(0, x, w)),
+    sample("Tensor.take", normal(3, 4), np.array([[0, -1], [5, 5]])),
+    sample("Tensor.fill_diagonal_", np.ones((5, 3), np.int64), 7, differentiable=False, label="tall"),
+    sample("Tensor.fill_diagonal_", np.ones((8, 3), np.int64), 7, wrap=True, differentiable=False, label="wrapped"),
+    sample("Tensor.fill_diagonal_", np.ones((2, 6), np.int64), 7, wrap=True, differentiable=False, label="wide"),
+    sample("Tensor.fill_diagonal_", np.ones((3, 3, 3), np.int64), 7, differentiable=False, label="cube"),
+]
+
+SAMPLES = READ + ALONG + WRITTEN + COUNTED

@@ -97,4 +97,8 @@ SAMPLES = [
     sample("linalg.norm", normal(4), ord=3, analytic=False, label="vector"),
     sample("linalg.norm", normal(3, 4), ord=1, analytic=False, label="matrix"),
     sample("linalg.norm", normal(3, 4), ord=1, dim=1, analytic=False, label="vectors"),
+    sample("cross", normal(4, 3), normal(4, 3)),
+    sample("cross", normal(3, 2), normal(3, 1), dim=0, label="broadcast"),
+    sample("cross", normal(2, 3), normal(2, 3), dim=-1, label="last"),
+    sample("cdist", normal(3, 2), normal(4, 2)),
 ]

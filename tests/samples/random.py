@@ -37,4 +37,5 @@ SAMPLES = [
     sample("functional.alpha_dropout", normal(3, 4), 1.0, training=True, second=False, label="all"),
     sample("functional.feature_alpha_dropout", normal(3, 4, 2), 0.4, training=True, torch=None),
     sample("functional.feature_alpha_dropout", normal(3, 4, 2), 0.4, label="evaluation"),
+    sample("Tensor.multinomial", np.array([0.0, 2.0, 0.0]), 4, True, differentiable=False, label="certain"),
 ]

@@ -142,4 +142,9 @@ SAMPLES = [
     sample("any", mask(0), label="empty", **UNRECORDED), sample("all", mask(0), label="empty", **UNRECORDED),
     sample("count_nonzero", integers(0, 3, 3, 4), **UNRECORDED),
     sample("count_nonzero", integers(0, 3, 3, 4), dim=1, label="dim", **UNRECORDED),
+    # ---- differences
+    sample("diff", normal(3, 4)), sample("diff", normal(3, 4), 2, 0, label="second"),
+    sample("diff", normal(3, 4), prepend=normal(3, 1), append=normal(3, 2), label="joined"),
+    sample("diff", normal(3), 5, label="too few"),
+    sample("diff", mask(5), label="bools", **UNRECORDED),
 ]
