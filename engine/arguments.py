@@ -55,3 +55,10 @@ def check_sizes(op: str, least: int = 1, **sizes: Any) -> None:
             raise TypeError(f"{op}: {name} must be an integer, got {describe(size)}")
         if size.__index__() < least:
             raise ValueError(f"{op}: {name} must be at least {least}, got {size}")
+
+
+def check_numbers(op: str, **numbers: Any) -> None:
+    """TypeError for a setting that is not a real number."""
+    for name, number in numbers.items():
+        if not isinstance(number, int | float) and not hasattr(number, "__float__") or getattr(number, "ndim", False):
+            raise TypeError(f"{op}: {name} must be a number, got {describe(number)}")

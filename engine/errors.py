@@ -1,5 +1,7 @@
 """The errors chainrule raises, and how it words them: the op, the shapes and dtypes, the likely fix."""
 
+import sys
+import warnings
 from typing import Any
 
 
@@ -75,3 +77,11 @@ def explain(op: Any, inputs: Any, static: dict[str, Any], error: Exception) -> E
     if not isinstance(error, (ValueError, TypeError, IndexError)) or isinstance(error, ShapeError | DtypeError):
         return error
     return kind(f"{op.name}({described}{options}): {advice}")
+
+
+def warn(message: str) -> None:
+    """A UserWarning that points at the line of the caller: the nearest one outside this package."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "chainrule":
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, UserWarning, stacklevel=level)

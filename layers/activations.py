@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from chainrule import functional as F
+from chainrule.arguments import check_numbers
 from chainrule.errors import ShapeError
 from chainrule.layers import initializers as init
 from chainrule.layers.configured import Configured, refuse_input
@@ -85,6 +86,7 @@ class Hardtanh(Activation):
     function, settings = staticmethod(F.hardtanh), ("min_val", "max_val", "inplace")
 
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
+        check_numbers("Hardtanh", min_val=min_val, max_val=max_val)
         if not min_val < max_val:
             raise ValueError(f"Hardtanh: min_val={min_val} must be below max_val={max_val}")
         self.min_val, self.max_val, self.inplace = min_val, max_val, inplace
@@ -102,6 +104,7 @@ class LeakyReLU(Activation):
     function, settings = staticmethod(F.leaky_relu), ("negative_slope", "inplace")
 
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
+        check_numbers(type(self).__name__, negative_slope=negative_slope)
         self.negative_slope, self.inplace = negative_slope, inplace
 
 
@@ -145,6 +148,7 @@ class RReLU(Configured):
     """
 
     def __init__(self, lower: float = 1.0 / 8, upper: float = 1.0 / 3, inplace: bool = False) -> None:
+        check_numbers("RReLU", lower=lower, upper=upper)
         if lower > upper:
             raise ValueError(f"RReLU: lower={lower} is above upper={upper}")
         self.lower, self.upper, self.inplace = lower, upper, inplace
@@ -165,6 +169,7 @@ class Threshold(Activation):
     function, settings = staticmethod(F.threshold), ("threshold", "value", "inplace")
 
     def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
+        check_numbers("Threshold", threshold=threshold, value=value)
         self.threshold, self.value, self.inplace = threshold, value, inplace
 
 
@@ -179,11 +184,12 @@ class Hardshrink(Activation):
     function, settings = staticmethod(F.hardshrink), ("lambd",)
 
     def __init__(self, lambd: float = 0.5) -> None:
+        check_numbers(type(self).__name__, lambd=lambd)
         self.lambd = lambd
 
 
 class Softshrink(Hardshrink):
-    """x moved towards 0 by lambd, and 0 where |x| <= lambd.
+    """x moved towards 0 by lambd, and 0 where |x| <= lambd. Raises ValueError for a negative lambd.
 
     >>> import chainrule as cr
     >>> Softshrink()(cr.tensor([-1.0, 0.3, 2.0]))
@@ -191,6 +197,11 @@ class Softshrink(Hardshrink):
     """
 
     function = staticmethod(F.softshrink)
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        super().__init__(lambd)
+        if lambd < 0:
+            raise ValueError(f"Softshrink: lambd={lambd} must not be negative")
 
 
 class Hardsigmoid(InPlace):
@@ -230,11 +241,12 @@ class ELU(Activation):
     function, settings = staticmethod(F.elu), ("alpha", "inplace")
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        check_numbers(type(self).__name__, alpha=alpha)
         self.alpha, self.inplace = alpha, inplace
 
 
 class CELU(ELU):
-    """x where x > 0, else alpha (e^(x / alpha) − 1), smooth for every alpha but 0, for which the call raises ValueError.
+    """x where x > 0, else alpha (e^(x / alpha) − 1), smooth for every alpha but 0. Raises ValueError for alpha = 0.
     Barron 2017, "Continuously differentiable exponential linear units", arXiv 1704.07483.
 
     >>> import chainrule as cr
@@ -243,6 +255,11 @@ class CELU(ELU):
     """
 
     function = staticmethod(F.celu)
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        super().__init__(alpha, inplace)
+        if alpha == 0:
+            raise ValueError("CELU: alpha is 0, it divides the input; use ReLU")
 
 
 class SELU(InPlace):
@@ -269,6 +286,8 @@ class GELU(Activation):
     function, settings = staticmethod(F.gelu), ("approximate",)
 
     def __init__(self, approximate: str = "none") -> None:
+        if approximate not in ("none", "tanh"):
+            raise ValueError(f"GELU: approximate={approximate!r}; it is 'none' or 'tanh'")
         self.approximate = approximate
 
 
@@ -306,6 +325,9 @@ class Softplus(Activation):
     function, settings = staticmethod(F.softplus), ("beta", "threshold")
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
+        check_numbers("Softplus", beta=beta, threshold=threshold)
+        if beta == 0:
+            raise ValueError("Softplus: beta is 0, it divides the result")
         self.beta, self.threshold = beta, threshold
 
 

@@ -39,6 +39,14 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     return GAINS[nonlinearity]
 
 
+def check_tensor(name: str, tensor: Any) -> None:
+    """TypeError for what is no tensor, such as a layer."""
+    if not isinstance(tensor, Tensor):
+        kind = type(tensor).__name__
+        hint = f"; pass its weight, {kind.lower()}.weight" if hasattr(tensor, "weight") else ""
+        raise TypeError(f"{name}: takes a tensor and fills it, got a {kind}{hint}")
+
+
 def fans(tensor: Tensor) -> tuple[int, int]:
     """How many inputs reach one output, and how many outputs one input, for a weight (out, in, *kernel).
 
@@ -48,6 +56,7 @@ def fans(tensor: Tensor) -> tuple[int, int]:
     >>> fans(cr.tensor([[1.0, 2.0, 3.0]]))
     (3, 1)
     """
+    check_tensor("init", tensor)
     if tensor.ndim < 2:
         raise ShapeError(f"init: a weight of shape {tensor.shape} has no fan-in and fan-out, which need two axes "
                          "(out, in) or more; use uniform_ or normal_")
@@ -57,6 +66,7 @@ def fans(tensor: Tensor) -> tuple[int, int]:
 
 def axes(name: str, tensor: Tensor, allowed: tuple[int, ...]) -> tuple[int, ...]:
     """The tensor's shape; ShapeError where it has another number of axes."""
+    check_tensor(name, tensor)
     if tensor.ndim not in allowed:
         raise ShapeError(f"{name}: a tensor of shape {tensor.shape} has {tensor.ndim} axes, it needs "
                          f"{' or '.join(map(str, allowed))}")
@@ -71,12 +81,14 @@ def fill(tensor: Tensor, values: Any) -> Tensor:
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Any = None) -> Tensor:
     """Draws from the uniform distribution on [a, b)."""
+    check_tensor("uniform_", tensor)
     with no_grad():
         return tensor.uniform_(a, b, generator=generator)
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Any = None) -> Tensor:
     """Draws from the normal distribution N(mean, std²)."""
+    check_tensor("normal_", tensor)
     with no_grad():
         return tensor.normal_(mean, std, generator=generator)
 
@@ -88,6 +100,7 @@ def constant_(tensor: Tensor, val: float) -> Tensor:
     >>> constant_(cr.tensor([1.0, 2.0]), 0.5)
     tensor([0.5, 0.5])
     """
+    check_tensor("constant_", tensor)
     with no_grad():
         return tensor.fill_(val)
 
@@ -114,6 +127,7 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
     >>> bool((drawn.abs() <= 0.04).all())
     True
     """
+    check_tensor("trunc_normal_", tensor)
     low, high = (a - mean) / std, (b - mean) / std
     if not low < high or low > 7 or high < -7:
         raise ValueError(f"trunc_normal_: nothing to draw from N({mean}, {std}²) between a={a} and b={b}; the bounds are "

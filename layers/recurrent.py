@@ -1,13 +1,12 @@
 """Recurrent networks: RNN, LSTM and GRU over whole sequences, with several layers, in one or both directions."""
 
 import math
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
 from chainrule import functional as F
 from chainrule.arguments import check_sizes
-from chainrule.errors import ShapeError, describe
+from chainrule.errors import ShapeError, describe, warn
 from chainrule.layers import initializers as init
 from chainrule.layers.configured import Configured
 from chainrule.layers.dropout import check_probability
@@ -77,7 +76,7 @@ class Recurrent(Configured):
         if not 0 <= proj_size < hidden_size:
             raise ValueError(f"{name}: proj_size={proj_size} must lie between 0 (none) and hidden_size={hidden_size}")
         if dropout and num_layers == 1:
-            warnings.warn(f"{name}: dropout={dropout} acts between layers, and there is one layer only", stacklevel=3)
+            warn(f"{name}: dropout={dropout} acts between layers, and there is one layer only")
         self.input_size, self.hidden_size, self.num_layers, self.bias = input_size, hidden_size, num_layers, bias
         self.batch_first, self.dropout, self.bidirectional = batch_first, float(dropout), bidirectional
         self.proj_size, self.variational_dropout = proj_size, float(variational_dropout)

@@ -15,6 +15,16 @@ MISTAKES = [
     ("no numbers", lambda: layers.Conv2d(3, 4, "3"), TypeError, "Conv2d: kernel_size='3' must be an integer, or 2 of them"),
     ("a padding in words", lambda: layers.ReflectionPad2d("same"), TypeError, "ReflectionPad2d: padding='same' must be an integer"),
     ("negative features", lambda: layers.BatchNorm1d(-3), ValueError, "BatchNorm1d: num_features must be at least 0, got -3"),
+    ("a slope in words", lambda: layers.LeakyReLU("x"), TypeError, "LeakyReLU: negative_slope must be a number, got 'x'"),
+    ("a bound in words", lambda: layers.RReLU("x"), TypeError, "RReLU: lower must be a number, got 'x'"),
+    ("division by beta", lambda: layers.Softplus(beta=0), ValueError, "Softplus: beta is 0, it divides"),
+    ("division by alpha", lambda: layers.CELU(0), ValueError, "CELU: alpha is 0, it divides"),
+    ("a negative threshold", lambda: layers.Softshrink(-1), ValueError, "Softshrink: lambd=-1 must not be negative"),
+    ("an unknown form", lambda: layers.GELU("erf"), ValueError, "GELU: approximate='erf'; it is 'none' or 'tanh'"),
+    ("a layer to fill", lambda: layers.init.xavier_uniform_(model), TypeError,
+     r"init: takes a tensor .* got a Linear; pass its weight, linear\.weight"),
+    ("a layer for a constant", lambda: layers.init.zeros_(model), TypeError, "constant_: takes a tensor .* got a Linear"),
+    ("a model for a draw", lambda: layers.init.trunc_normal_(layers.ReLU()), TypeError, "trunc_normal_: .* got a ReLU$"),
     ("a negative width", lambda: layers.Embedding(10, -4), ValueError, "Embedding: embedding_dim must be at least 0, got -4"),
     ("no features", lambda: layers.Bilinear(0, 1, 1), ValueError, "Bilinear: in1_features must be at least 1, got 0"),
     ("no table", lambda: layers.Embedding.from_pretrained([1.0, 2.0]), cr.ShapeError, r"shape \(2,\), it needs two axes"),
@@ -43,6 +53,23 @@ MISTAKES = [
 def test_a_mistake_is_named(call, error, match):
     with pytest.raises(error, match=match):
         call()
+
+
+WARNED = [
+    ("shapes", lambda: layers.MSELoss()(cr.ones(3, 1), cr.ones(3))),
+    ("former arguments", lambda: layers.MSELoss(size_average=False)(x, x)),
+    ("no axis", lambda: layers.Softmax()(x)),
+    ("a softmax inside a model", lambda: layers.Sequential(layers.LogSoftmax())(x)),
+    ("dropout after one layer", lambda: layers.LSTM(2, 3, dropout=0.5)),
+    ("a list that requires gradients", lambda: layers.Parameter([cr.ones((), requires_grad=True)])),
+]
+
+
+@pytest.mark.parametrize("call", [pytest.param(call, id=name) for name, call in WARNED])
+def test_warnings_point_at_the_users_line(call):
+    with pytest.warns(UserWarning) as caught:
+        call()
+    assert {(w.filename, w.lineno) for w in caught} == {(__file__, call.__code__.co_firstlineno)}
 
 
 def test_sizes_may_be_numpys_integers():

@@ -6,12 +6,11 @@ Classification losses stand in `losses_classification.py`, those of pairs and tr
 """
 
 import math
-import warnings
 from typing import Any
 
 import numpy as np
 
-from chainrule.errors import DtypeError, ShapeError, broadcast_advice
+from chainrule.errors import DtypeError, ShapeError, broadcast_advice, warn
 from chainrule.functional.activations import floating
 from chainrule.graph import no_grad
 from chainrule.names import ops
@@ -25,9 +24,7 @@ def reduction_of(op: str, reduction: str, size_average: bool | None = None, redu
     """The reduction asked for, by its name or in torch's former way, with a warning. ValueError for an unknown name."""
     if size_average is not None or reduce is not None:
         reduction = "none" if reduce is False else "sum" if size_average is False else "mean"
-        warnings.warn(f"{op}: size_average and reduce are torch's former arguments; pass reduction={reduction!r} "
-                      "instead",
-                      UserWarning, stacklevel=3)
+        warn(f"{op}: size_average and reduce are torch's former arguments; pass reduction={reduction!r} instead")
     if reduction not in ("mean", "sum", "none", "batchmean"):
         raise ValueError(f"{op}: reduction={reduction!r} must be 'mean', 'sum' or 'none'")
     return reduction
@@ -44,11 +41,9 @@ def pair(op: str, input: Any, target: Any, names: tuple[str, str] = ("input", "t
         except ValueError:
             raise ShapeError(f"{given}: {broadcast_advice([input.shape, target.shape])}") from None
         smaller = names[1] if target.ndim <= input.ndim else names[0]
-        warnings.warn(f"{given} differ, so they broadcast to {result} and every element of one may meet several of "
-                      "the other; "
-                      f"reshape the {smaller} first, for example with "
-                      f"{smaller}.reshape({other_name(smaller, names)}.shape) or "
-                      "unsqueeze(1)", UserWarning, stacklevel=3)
+        warn(f"{given} differ, so they broadcast to {result} and every element of one may meet several of the other; "
+             f"reshape the {smaller} first, for example with {smaller}.reshape({other_name(smaller, names)}.shape) or "
+             "unsqueeze(1)")
     return input, target
 
 

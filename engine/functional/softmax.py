@@ -1,12 +1,11 @@
 """Activation functions along an axis, with torch.nn.functional's signatures: the softmax family and `glu`."""
 
-import warnings
 from typing import Any
 
 import numpy as np
 
 from chainrule.arguments import axis_of
-from chainrule.errors import ShapeError
+from chainrule.errors import ShapeError, warn
 from chainrule.functional.activations import floating
 from chainrule.names import ops
 from chainrule.tensor import Tensor
@@ -35,13 +34,12 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
     return found
 
 
-def _softmax_axis(op: str, input: Tensor, dim: int | None, stacklevel: int) -> int:
+def _softmax_axis(op: str, input: Tensor, dim: int | None) -> int:
     """The axis of a softmax; without one torch's old choice, with a warning."""
     if dim is None:
         dim = 0 if input.ndim in (0, 1, 3) else 1
-        warnings.warn(f"{op}: pass dim, the axis along which the results sum to 1; without it axis {dim} is taken for "
-                      "an "
-                      f"input of shape {input.shape}, as torch does", UserWarning, stacklevel=stacklevel + 1)
+        warn(f"{op}: pass dim, the axis along which the results sum to 1; without it axis {dim} is taken for an input of "
+             f"shape {input.shape}, as torch does")
     return axis_of(op, dim, input)
 
 
@@ -59,7 +57,7 @@ def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: 
     tensor([0.5, 0.5])
     """
     input = _cast("softmax", input, dtype)
-    found: Tensor = ops.softmax(input, _softmax_axis("softmax", input, dim, _stacklevel - 1))
+    found: Tensor = ops.softmax(input, _softmax_axis("softmax", input, dim))
     return found
 
 
@@ -71,7 +69,7 @@ def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: 
     tensor([1., 0.])
     """
     input = _cast("softmin", input, dtype)
-    found: Tensor = ops.softmax(-input, _softmax_axis("softmin", input, dim, _stacklevel - 1))
+    found: Tensor = ops.softmax(-input, _softmax_axis("softmin", input, dim))
     return found
 
 
@@ -84,7 +82,7 @@ def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dty
     tensor([-1000.,     0.])
     """
     input = _cast("log_softmax", input, dtype)
-    found: Tensor = ops.log_softmax(input, _softmax_axis("log_softmax", input, dim, _stacklevel - 1))
+    found: Tensor = ops.log_softmax(input, _softmax_axis("log_softmax", input, dim))
     return found
 
 

@@ -1,13 +1,12 @@
 """Making tensors: of given values, constants, ranges; and other dtypes of tensors that exist."""
 
 import math
-import warnings
 from typing import Any
 
 import numpy as np
 
 from chainrule import dtypes, kernels
-from chainrule.errors import DtypeError, ShapeError, describe
+from chainrule.errors import DtypeError, ShapeError, describe, warn
 from chainrule.graph import Op
 from chainrule.names import autograd, ops
 from chainrule.registry import public
@@ -105,8 +104,8 @@ def from_python(data: Any, default: bool) -> Any:
     """An array of a number or of nested lists, Python floats in the `default` dtype or as they are."""
     if isinstance(data, list | tuple) and any(isinstance(v, Tensor) for v in data):
         if state.recording and any(isinstance(v, Tensor) and v.requires_grad for v in data):
-            warnings.warn("tensor: a list of tensors that require gradients becomes a constant, gradients stop there; join them "
-                          "with chainrule.stack(list), or detach() them", UserWarning, stacklevel=4)
+            warn("tensor: a list of tensors that require gradients becomes a constant, gradients stop there; join them with "
+                 "chainrule.stack(list), or detach() them")
         data = [v._data if isinstance(v, Tensor) else v for v in data]
     try:
         array = np.asarray(data)
