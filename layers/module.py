@@ -16,6 +16,7 @@ from chainrule.derivatives import clear_gradients
 from chainrule.errors import DtypeError, describe
 from chainrule.graph import no_grad
 from chainrule.layers.hooks import Hooked, call_with_hooks
+from chainrule.layers.paths import Paths, add_path, prefix_hint
 from chainrule.names import ops
 from chainrule.tensor import Tensor
 
@@ -73,7 +74,7 @@ def refuse_containers(module: "Module", name: str, value: Any) -> None:
                     f"parameters() and state_dict() would not see; {fix}")
 
 
-class Module(Hooked):
+class Module(Hooked, Paths):
     """The base class of layers and models: assign parameters and other modules to attributes, and define `forward`.
 
     Parameters and modules are found among the attributes; own parameters come before those of children, whatever the
@@ -210,19 +211,6 @@ class Module(Hooked):
             value = vars(self).get(name)
             if value is not None and (saved or not persistent):
                 yield name, value
-
-    def get_submodule(self, target: str) -> "Module":
-        """The module at a path such as "encoder.0"; "" is this one. Raises AttributeError where there is none."""
-        module: Any = self
-        for name in target.split(".") if target else ():
-            inside = vars(module).get(name)
-            if not isinstance(inside, Module):
-                has = ", ".join(n for n, _ in module.named_children()) or "none"
-                raise AttributeError(f"get_submodule({target!r}): {module.head()} has no module {name!r}; it has: "
-                                     f"{has}")
-            module = inside
-        found: Module = module
-        return found
 
     # ---- adding by name
 
@@ -420,33 +408,3 @@ class Module(Hooked):
         if total:
             lines[0] += " parameters" + (f", {trained:,} of them trained" if trained != total else "")
         return "\n".join(lines)
-
-
-def prefix_hint(missing: list[str], unexpected: list[str]) -> str:
-    """A hint where the names differ by a common prefix only, such as "module." from a wrapper."""
-    if missing and unexpected and len(missing) == len(unexpected):
-        for longer, shorter, fix in ((unexpected, missing, "take it off"), (missing, unexpected, "put it in front of")):
-            prefix = longer[0][: len(longer[0]) - len(shorter[0])]
-            if prefix and [prefix + name for name in shorter] == longer:
-                return f"\n  the names differ by the prefix {prefix!r} only: {fix} the state's names"
-    return ""
-
-
-def add_path(error: Exception, module: Module) -> None:
-    """Note on an exception passing through `module` where it came from: "in layer Sequential.2 (Linear(64, 10))".
-
-    There is one note, which grows at its front on the way out, module by module. An exception remembers the innermost
-    layer (for its description), the outermost so far (for its place in the next), and the note.
-    """
-    notes: list[str] = error.__dict__.setdefault("__notes__", [])
-    inner, outer, path, note = getattr(error, "_layer", (module, module, "", None))
-    if outer is not module:
-        name = next((n for n, m in module.named_modules() if m is outer), None)
-        if name is not None:
-            path = f"{name}.{path}" if path else name
-    place = f"{type(module).__name__}.{path} ({inner.head()})" if path else inner.head()
-    if note in notes:
-        notes.remove(note)
-    note = f"in layer {place}"
-    notes.append(note)
-    error._layer = inner, module, path, note  # type: ignore[attr-defined]

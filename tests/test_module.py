@@ -58,6 +58,28 @@ def test_own_parameters_come_before_children():
         net.get_submodule("body.7")
 
 
+def test_what_stands_at_a_path():
+    net = Net()
+    assert net.get_parameter("body.0.weight") is net.body[0].weight and net.get_buffer("mean") is net.mean
+    with pytest.raises(AttributeError, match=r"get_parameter\('body.0.mean'\): .* no parameter 'mean'; it has: weight, bias"):
+        net.get_parameter("body.0.mean")
+    with pytest.raises(AttributeError, match=r"get_buffer\('scale'\): .* has no buffer 'scale'; it has: mean, cache"):
+        net.get_buffer("scale")
+    net.body[0].weight_copy, last = net.body[0].weight, net.body[2]
+    assert net.get_parameter("body.0.weight_copy") is net.body[0].weight  # tied, under either name
+    net.set_submodule("body.1", Linear(4, 4))
+    net.set_submodule("extra", Linear(2, 2))
+    assert [name for name, _ in net.named_children()] == ["body", "extra"] and list(net.body)[2] is last
+    assert net.body[1].in_features == 4
+    with pytest.raises(AttributeError, match="has no module 'other'"):
+        net.set_submodule("other", Linear(2, 2), strict=True)
+    with pytest.raises(AttributeError, match="has no module 'mean'"):
+        net.set_submodule("mean", Linear(2, 2))
+    for target, module in (("", net), ("body.1", [net])):
+        with pytest.raises(ValueError, match="set_submodule"):
+            net.set_submodule(target, module)
+
+
 def test_a_stored_tensor_is_no_part_of_the_state():
     net = Net()
     net(batch(5, 4))
