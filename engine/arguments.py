@@ -44,7 +44,7 @@ def tuple_of(op: str, name: str, value: Any, length: int) -> tuple[int, ...]:
     if len(found) != length:
         raise ShapeError(f"{op}: {name}={value} has {len(found)} entries, it needs one number or {length}")
     if not all(hasattr(v, "__index__") for v in found):
-        raise TypeError(f"{op}: {name}={value!r} must be an integer, or {length} of them")
+        raise TypeError(f"{op}: {name}={value!r} must be an integer or a tuple of {length}")
     return tuple(v.__index__() for v in found)
 
 

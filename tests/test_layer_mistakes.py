@@ -12,7 +12,7 @@ MISTAKES = [
     ("a negative size", lambda: layers.Linear(-1, 4), ValueError, "Linear: in_features must be at least 0, got -1"),
     ("a size that is no integer", lambda: layers.Linear(3, 4.5), TypeError, "Linear: out_features must be an integer, got 4.5"),
     ("negative channels", lambda: layers.Conv2d(-3, 4, 3), ValueError, "Conv2d: in_channels must be at least 0, got -3"),
-    ("no numbers", lambda: layers.Conv2d(3, 4, "3"), TypeError, "Conv2d: kernel_size='3' must be an integer, or 2 of them"),
+    ("no numbers", lambda: layers.Conv2d(3, 4, "3"), TypeError, "Conv2d: kernel_size='3' must be an integer or a tuple of 2"),
     ("a padding in words", lambda: layers.ReflectionPad2d("same"), TypeError, "ReflectionPad2d: padding='same' must be an integer"),
     ("negative features", lambda: layers.BatchNorm1d(-3), ValueError, "BatchNorm1d: num_features must be at least 0, got -3"),
     ("a slope in words", lambda: layers.LeakyReLU("x"), TypeError, "LeakyReLU: negative_slope must be a number, got 'x'"),
