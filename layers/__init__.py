@@ -20,6 +20,7 @@ from chainrule.layers.positions import *
 from chainrule.layers.recurrent import *
 from chainrule.layers.recurrent_cells import *
 from chainrule.layers.similarity import *
+from chainrule.layers.softmax import *
 from chainrule.layers.stateless import *
 from chainrule.layers.transformer import *
 from chainrule.layers.variational import *
