@@ -48,6 +48,12 @@ def tuple_of(op: str, name: str, value: Any, length: int) -> tuple[int, ...]:
     return tuple(v.__index__() for v in found)
 
 
+def scaled(value: Any, factor: Any) -> Any:
+    """value · factor, for `alpha=` and the like; nothing is computed, nor recorded, for the number 1. A tensor is always
+    multiplied by, also where it is 1: it may want a gradient."""
+    return value if isinstance(factor, int | float) and factor == 1 else value * factor
+
+
 def check_sizes(op: str, least: int = 1, **sizes: Any) -> None:
     """TypeError for a size that is not an integer, ValueError for one below `least`."""
     for name, size in sizes.items():

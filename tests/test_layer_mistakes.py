@@ -86,3 +86,13 @@ def test_sums_and_differences_take_a_factor():
     assert a.grad.tolist() == [1.0, 1.0] and b.grad.tolist() == [1.5, 1.5]
     average = cr.tensor([1.0, 2.0])
     assert average.mul_(0.5).add_(b.detach(), alpha=0.5).sub_(1, alpha=2).tolist() == [0.0, 1.0]
+
+
+def test_a_factor_that_is_a_tensor_gets_its_gradient_also_at_1():
+    x, y, index = cr.tensor([1.0, 2.0]), cr.tensor([3.0, 4.0]), cr.tensor([0, 1])
+    for call in (lambda factor: x.add(y, alpha=factor), lambda factor: cr.addcmul(x, y, cr.ones(2), value=factor),
+                 lambda factor: cr.addcdiv(x, y, cr.ones(2), value=factor),
+                 lambda factor: cr.index_add(x, 0, index, y, alpha=factor)):
+        factor = cr.tensor(1.0, requires_grad=True)
+        call(factor).sum().backward()
+        assert factor.grad is not None and factor.grad.item() == 7.0

@@ -36,7 +36,7 @@ class Pictures(TensorDataset):
 
     def read(self) -> tuple[Any, Any]:
         """The pictures and labels of the files."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no read()")
 
     def file(self, name: str, *others: str) -> Path:
         """Where a file is, under its own name or one of the others, below the root; fetched where it may be."""

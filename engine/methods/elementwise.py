@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from chainrule.arguments import scaled
 from chainrule.methods.typed import ops
 
 if TYPE_CHECKING:
@@ -183,11 +184,11 @@ class Elementwise:
 
     def add(self, other: Any, *, alpha: Any = 1) -> "Tensor":
         """See `chainrule.add`; self + alpha · other."""
-        return ops.add(self, other if alpha == 1 else other * alpha)
+        return ops.add(self, scaled(other, alpha))
 
     def sub(self, other: Any, *, alpha: Any = 1) -> "Tensor":
         """See `chainrule.sub`; self - alpha · other."""
-        return ops.sub(self, other if alpha == 1 else other * alpha)
+        return ops.sub(self, scaled(other, alpha))
 
     def mul(self, other: Any) -> "Tensor":
         """See `chainrule.mul`."""

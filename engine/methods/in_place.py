@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from chainrule.arguments import scaled
 from chainrule.methods.typed import ops
 
 if TYPE_CHECKING:
@@ -15,11 +16,11 @@ class InPlace:
 
     def add_(self, other: Any, *, alpha: Any = 1) -> "Tensor":
         """`add` written into this tensor's memory and recorded; returns the tensor. self + alpha · other."""
-        return ops.in_place(ops.add, self, other if alpha == 1 else other * alpha)
+        return ops.in_place(ops.add, self, scaled(other, alpha))
 
     def sub_(self, other: Any, *, alpha: Any = 1) -> "Tensor":
         """`sub` written into this tensor's memory and recorded; returns the tensor. self - alpha · other."""
-        return ops.in_place(ops.sub, self, other if alpha == 1 else other * alpha)
+        return ops.in_place(ops.sub, self, scaled(other, alpha))
 
     def addcmul_(self, tensor1: Any, tensor2: Any, *, value: Any = 1) -> "Tensor":
         """`addcmul` written into this tensor's memory and recorded; returns the tensor."""

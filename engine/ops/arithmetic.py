@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.arguments import scaled
 from chainrule.errors import DtypeError
 from chainrule.graph import Op
 from chainrule.names import ops
@@ -94,8 +95,7 @@ def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Tensor
     >>> cr.addcmul(cr.tensor([1.0, 2.0]), cr.tensor([3.0, 4.0]), cr.tensor([5.0, 6.0]), value=0.5)
     tensor([ 8.5, 14. ])
     """
-    product = multiply(tensor1, tensor2)
-    return add(input, product if value == 1 else product * value)
+    return add(input, scaled(multiply(tensor1, tensor2), value))
 
 
 @public
@@ -106,8 +106,7 @@ def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Tensor
     >>> cr.addcdiv(cr.tensor([1.0, 2.0]), cr.tensor([3.0, 4.0]), cr.tensor([2.0, 8.0]), value=2)
     tensor([4., 3.])
     """
-    quotient = divide(tensor1, tensor2)
-    return add(input, quotient if value == 1 else quotient * value)
+    return add(input, scaled(divide(tensor1, tensor2), value))
 
 
 # ---- powers

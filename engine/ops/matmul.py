@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from chainrule.arguments import axis_of
+from chainrule.arguments import axis_of, scaled
 from chainrule.errors import ShapeError, describe
 from chainrule.graph import Op
 from chainrule.names import ops
@@ -252,8 +252,7 @@ def trace(input: Any) -> Tensor:
 
 def _plus(input: Any, product: Tensor, beta: Any, alpha: Any) -> Tensor:
     """beta * input + alpha * product, without what a factor makes needless (beta 0 ignores the input, even its NaN)."""
-    if not isinstance(alpha, int | float) or alpha != 1:
-        product = product * alpha
+    product = scaled(product, alpha)
     if isinstance(beta, int | float) and beta == 0:
         return product
     if not isinstance(beta, int | float) or beta != 1:

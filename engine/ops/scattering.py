@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.arguments import axis_of, one_of
+from chainrule.arguments import axis_of, one_of, scaled
 from chainrule.errors import DtypeError, ShapeError, describe
 from chainrule.graph import SCALARS, Op
 from chainrule.methods.typed import ops
@@ -224,7 +224,7 @@ def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) 
     shape = ops.as_tensor(input).shape
     input, axis, index = _along("index_add", input, dim, index)
     source = _sourced("index_add", input, axis, index, source)
-    added = _take_adjoint(source if alpha == 1 else ops.multiply(source, alpha), index, axis=axis, shape=input.shape)
+    added = _take_adjoint(scaled(source, alpha), index, axis=axis, shape=input.shape)
     out: Tensor = ops.add(input, added)
     return out if shape else ops.reshape(out, ())
 
