@@ -9,6 +9,7 @@ import numpy as np
 from chainrule.derivatives import clear_gradients
 from chainrule.errors import AutogradError, ShapeError
 from chainrule.graph import enable_grad, tick
+from chainrule.state import again
 from chainrule.tensor import Tensor
 
 __all__ = ["Optimizer"]
@@ -160,6 +161,7 @@ class Optimizer:
         """Write the parameter's new values into the raw array `data`, and its new state into `state`."""
         raise NotImplementedError(f"{self._name} has no update(data, gradient, state, group)")
 
+    @again
     def step(self, closure: Any = None) -> Any:
         """Update every parameter that has a gradient. `closure`, where given, is called first to compute the loss and
         its gradients, and what it returns is returned."""
