@@ -86,12 +86,13 @@ class Fused(Op):
         if result is NotImplemented:
             return self.definition(ops, *tensors, **static)
         extras: dict[str, Any] = {}
-        if isinstance(result, tuple) and isinstance(result[-1], dict):
+        has_extras = isinstance(result, tuple) and isinstance(result[-1], dict)
+        if has_extras:
             result, extras = result
         nodes = [t.node if isinstance(t, Tensor) else None for t in tensors]
         outs = (wrap(result),) if self.outputs == 1 else tuple(wrap(r) for r in result)
         if recording is not None:
-            recording.computed(self, pair[0], tensors, static, outs, extras)
+            recording.computed(self, pair[0], tensors, static, outs, extras if has_extras else None)
         if self.outputs == 1:
             out = outs[0]
             if state.recording and any(nodes):

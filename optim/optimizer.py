@@ -65,6 +65,12 @@ class Optimizer:
 
     numbers: tuple[str, ...] = ("step",)  # entries of a parameter's state that are numbers, not arrays
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """A subclass's own `step` is called anew at each replay of a compiled step, as this class's is."""
+        super().__init_subclass__(**options)
+        if "step" in vars(cls):
+            cls.step = again(cls.step)  # type: ignore[method-assign]
+
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor | Mapping):
             raise TypeError(f"{self._name}: params is a list of tensors or of groups, got a single "

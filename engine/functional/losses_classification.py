@@ -150,6 +150,14 @@ def _equal_shapes(op: str, input: Any, target: Any) -> tuple[Tensor, Tensor]:
     return input, floating_target(op, target)
 
 
+def _check_probabilities(values: Any) -> None:
+    """ValueError where an element is no probability."""
+    if values.dtype.kind == "f" and ((values < 0) | (values > 1)).any():
+        wrong = values[(values < 0) | (values > 1)][0]
+        raise ValueError(f"binary_cross_entropy: the input must hold probabilities, between 0 and 1, but has {wrong}; for "
+                         "logits use binary_cross_entropy_with_logits")
+
+
 def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
                          reduce: bool | None = None, reduction: str = "mean") -> Tensor:
     """-weight (t log x + (1 - t) log(1 - x)) of probabilities x, input and target of one shape; each logarithm is at
@@ -163,12 +171,7 @@ def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = 
     """
     reduction = reduction_of("binary_cross_entropy", reduction, size_average, reduce)
     input, target = _equal_shapes("binary_cross_entropy", input, target)
-    values = input.data
-    if values.dtype.kind == "f" and ((values < 0) | (values > 1)).any():
-        wrong = values[(values < 0) | (values > 1)][0]
-        raise ValueError(f"binary_cross_entropy: the input must hold probabilities, between 0 and 1, but has {wrong}; "
-                         "for "
-                         "logits use binary_cross_entropy_with_logits")
+    look(_check_probabilities, input)
     loss = rows.binary_cross_entropy(input, target)
     found: Tensor = reduced(ops, loss if weight is None else loss * weight, reduction)
     return found

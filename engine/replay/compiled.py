@@ -10,6 +10,7 @@ import numpy as np
 from chainrule import dtypes
 from chainrule.errors import CompileError, describe, warn
 from chainrule.graph import wrap
+from chainrule.replay.notes import ASSIGN
 from chainrule.replay.program import Program, flat
 from chainrule.replay.recording import Recording
 from chainrule.state import special, state
@@ -253,7 +254,7 @@ class Escaped:
 def escaped(recording: Recording, result: Any) -> Escaped | None:
     """The first tensor that depends on the inputs, was not returned, and is still alive."""
     returned = {id(t._data) for t in flat(result) if isinstance(t, Tensor)}
-    del result
+    returned |= {id(n.args[0].array) for n in recording.notes if n.kind == ASSIGN and n.args[0] is not None}
 
     def find() -> Escaped | None:
         for reference in recording.computed_tensors:

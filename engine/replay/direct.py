@@ -32,7 +32,7 @@ def _sum(out: Slot, x: Slot, *, axis: Any = None, keepdims: bool = False) -> lis
 
 def _mean(out: Slot, x: Slot, *, axis: Any = None, keepdims: bool = False) -> list[Step] | None:
     total, count = _sum(out, x, axis=axis, keepdims=keepdims), x.array.size // max(out.array.size, 1)
-    return None if total is None or not count else [*total, Step(np.true_divide, (out, count, out))]
+    return None if total is None or not count else [*total, Step(np.true_divide, (out, count), {"out": out})]
 
 
 def _cast(out: Slot, x: Slot, dtype: Any = None) -> list[Step] | None:
@@ -53,7 +53,7 @@ def _where(out: Slot, condition: Any, a: Any, b: Any) -> list[Step] | None:
 
 
 def _relu(out: Slot, x: Slot) -> list[Step] | None:
-    return [Step(np.maximum, (x, 0, out))]
+    return [Step(np.maximum, (x, 0), {"out": out})]
 
 
 ROWS: dict[Any, Any] = {
@@ -74,7 +74,7 @@ def steps(note: Note) -> list[Step] | None:
     if isinstance(function, np.ufunc):
         if note.static or function.nout != 1 or len(note.args) != function.nin:
             return None
-        return [Step(function, (*note.args, out))]
+        return [Step(function, tuple(note.args), {"out": out})]
     row = ROWS.get(function) if getattr(function, "__hash__", None) else None
     found: list[Step] | None = None if row is None else row(out, *note.args, **note.static)
     return found

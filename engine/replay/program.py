@@ -284,7 +284,7 @@ class Program:
 
     def _accumulate(self, note: Note) -> None:
         target = note.args[0]
-        self.line(self._step(Step(np.add, (*note.args, target)), "add"), note)
+        self.line(self._step(Step(np.add, tuple(note.args), {"out": target}), "add"), note)
         if target.kind == GRADIENT:
             self.line(f"{self.node(target.source)}.grad._version[0] = tick()", note)
 

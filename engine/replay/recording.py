@@ -159,6 +159,10 @@ class Recording:
                            "a replay would go on with the value of now. Return the tensor and look at it outside, or take the "
                            "decision before the step and pass it as an argument")
 
+    def open(self, tensor: Tensor) -> bool:
+        """Whether nothing may follow from a tensor's present elements."""
+        return not self._constant(self.slot(tensor))
+
     # ---- notes
 
     def note(self, kind: str, function: Any, args: list[Any], static: dict[str, Any], name: str) -> Note:
@@ -221,17 +225,26 @@ class Recording:
                 raise CompileError(f"compile: a tensor is indexed with a mask at {self._here()}: how many elements that gives depends "
                                    "on the mask's values. Use where() or masked_fill(), whose shapes do not")
 
-    def computed(self, op: Any, kernel: Any, tensors: list[Any], static: dict[str, Any], outs: Any, extras: dict[str, Any]) -> None:
+    def computed(self, op: Any, kernel: Any, tensors: list[Any], static: dict[str, Any], outs: Any, extras: Any) -> None:
         """A fused op's kernel computed `outs`."""
         args = [self.slot(t) if isinstance(t, Tensor) else t for t in tensors]
         note = self.note(KERNEL, kernel, args, self._static(static), op.name)
-        single = op.outputs == 1
+        before = (0,) if extras is not None else ()
         for i, out in enumerate(outs):
-            self._result(note, out._data, (0,) if single and extras else () if single else (i,))
+            self._result(note, out._data, before if op.outputs == 1 else (*before, i))
             self.computed_tensors.append(weakref.ref(out))
-        for name, array in extras.items():
-            if isinstance(array, np.ndarray):
-                self._result(note, array, (-1, name))
+        for name, value in (extras or {}).items():
+            self._extra(note, value, (-1, name))
+
+    def _extra(self, note: Note, value: Any, path: Any) -> None:
+        """What a kernel wants to be kept: an array, or a tuple of them."""
+        if isinstance(value, np.ndarray):
+            self._result(note, value, path)
+        elif isinstance(value, tuple | list):
+            for i, v in enumerate(value):
+                self._extra(note, v, (*path, i))
+        elif not (value is None or value.__class__ in (int, bool, str)):
+            raise CompileError(f"compile: the kernel {note.name} keeps a {type(value).__name__}, which a replay could not follow")
 
     def gradients_computed(self, op: Any, kernel: Any, g: Any, arguments: list[Any]) -> Any:
         """Call a fused op's gradient kernel, noted; returns its results as tensors."""
