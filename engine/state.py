@@ -1,7 +1,10 @@
 """What each thread remembers: whether it records, which backend is forced, whether it is recomputing a checkpoint, who traces."""
 
 import threading
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class State(threading.local):
@@ -52,7 +55,7 @@ def look(function: Any, *args: Any) -> Any:
     return function(*[getattr(a, "_data", a) for a in args])
 
 
-def again(function: Any) -> Any:
+def again(function: F) -> F:
     """Decorator: a compiled step calls this function itself again at each replay, not the ops that it calls. So do
     optimizers, schedulers and random draws, which depend on what Python knows."""
     from functools import wraps
@@ -63,7 +66,7 @@ def again(function: Any) -> Any:
             return recording.host(function, args, options)
         return function(*args, **options)
 
-    return called
+    return called  # type: ignore[return-value]
 
 
 class Flag:

@@ -76,8 +76,9 @@ def vjp(func: Any, inputs: Any, v: Any = None, create_graph: bool = False, stric
     xs, single = _prepare("vjp", inputs, create_graph)
     outputs, single_output = _run("vjp", func, xs)
     vectors = _vectors("vjp", v, outputs, "output")
-    roots = [(o.node, w if create_graph else w.to(o.dtype) if noting() else w._data.astype(o.dtype)) for o, w in zip(outputs, vectors, strict=True)
-             if o.node is not None]
+    vectors = tuple(w if create_graph else w.to(o.dtype) for o, w in zip(outputs, vectors, strict=True))
+    given = [w if create_graph or noting() else w._data for w in vectors]
+    roots = [(o.node, g) for o, g in zip(outputs, given, strict=True) if o.node is not None]
     found = gradients(roots, [x.node for x in xs], create_graph, create_graph)
     made = outputs if create_graph else tuple(o.detach() for o in outputs)
     return _unpack(made, single_output), _unpack(_answers(found, xs, create_graph, strict, "vjp"), single)

@@ -7,6 +7,7 @@ from chainrule.errors import ShapeError, describe
 from chainrule.layers.linear import Linear
 from chainrule.layers.module import Module
 from chainrule.names import ops
+from chainrule.state import look
 from chainrule.tensor import Tensor
 
 __all__ = ["AdditiveAttention"]

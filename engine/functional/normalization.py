@@ -6,10 +6,10 @@ import numpy as np
 
 from chainrule.errors import ShapeError
 from chainrule.functional.activations import floating
+from chainrule.graph import no_grad
 from chainrule.names import ops
 from chainrule.ops import normalization as rows
 from chainrule.ops.half import narrow
-from chainrule.graph import no_grad
 from chainrule.state import state
 from chainrule.tensor import Tensor
 

@@ -26,7 +26,7 @@ class Compiled:
 
     def __init__(self, function: Any) -> None:
         if not callable(function):
-            raise TypeError(f"compile({describe(function)}): takes the function to record; as a decorator write @chainrule.compile")
+            raise TypeError(f"compile({describe(function)}): takes the function to record")
         self.function = function
         self.programs: dict[Any, list[Program]] = {}
         self.reasons: list[str] = []  # why each recording was made
@@ -102,8 +102,8 @@ class Compiled:
         if value.__class__ is dict:
             return dict, tuple((k, self._part(v, inputs)) for k, v in value.items())
         if isinstance(value, np.ndarray):
-            raise CompileError(f"compile: {self.name} was given a NumPy array, {describe(value)}, whose values a recording would not "
-                               "see change; pass a tensor, from chainrule.from_numpy or chainrule.tensor")
+            raise CompileError(f"compile: {self.name} was given a NumPy array, {describe(value)}, whose values a recording "
+                               "would not see change; pass a tensor, from chainrule.from_numpy or chainrule.tensor")
         return Same(value)
 
     def _record(self, key: Any, inputs: list[Tensor], args: Any, options: Any) -> Any:
@@ -207,7 +207,8 @@ class Outer:
     def changed(self) -> str:
         """The name of the first that is not."""
         names = [n for n, _ in self.cells] + self.names
-        return next((n for n, now, before in zip(names, self._contents(), self.seen, strict=True) if now is not before), "something")
+        found = zip(names, self._contents(), self.seen, strict=True)
+        return next((n for n, now, before in found if now is not before), "something")
 
 
 def full(cell: Any) -> bool:
@@ -247,8 +248,9 @@ class Escaped:
 
     def refuse(self) -> None:
         """CompileError."""
-        raise CompileError(f"compile: a tensor of shape {self.shape}, computed at {self.place}, is still held after the step (by an attribute, "
-                           "a list, a closure): a replay would not put it there. Return it from the step instead")
+        raise CompileError(f"compile: a tensor of shape {self.shape}, computed at {self.place}, is still held after the step "
+                           "(by an attribute, a list, a closure): a replay would not put it there. Return it from the step "
+                           "instead")
 
 
 def escaped(recording: Recording, result: Any) -> Escaped | None:

@@ -175,7 +175,7 @@ class Plan:
         root = storage.root
         for slot in note.args:
             if isinstance(slot, Slot):
-                other = slot.storage
+                other: Storage = slot.storage
                 if (other.planned and not other.kept and other.offset >= 0 and other.dies == i and slot.array.dtype == root.dtype
                         and slot.array.strides == root.strides and slot.array.shape == root.shape
                         and slot.array.nbytes == other.root.nbytes):

@@ -354,8 +354,8 @@ class Program:
 
     @staticmethod
     def _otherwise() -> None:
-        raise CompileError("compile: what Python found out from the values is not what it was when the step was recorded (another number of "
-                           "elements, another decision); take this part out of the compiled step")
+        raise CompileError("compile: what Python found out from the values is not what it was when the step was recorded "
+                           "(another number of elements, another decision); take this part out of the compiled step")
 
     def run(self, inputs: Any) -> Any:
         """Replay."""

@@ -155,9 +155,9 @@ class Recording:
             return
         what = "is from before the step, and may have changed by the next" if slot is None or slot.kind == OUTSIDE else \
             "depends on what the step is given"
-        raise CompileError(f"compile: {by} of a {tensor.dtype} tensor of shape {tensor.shape}, at {self._here()}: its value {what}, and "
-                           "a replay would go on with the value of now. Return the tensor and look at it outside, or take the "
-                           "decision before the step and pass it as an argument")
+        raise CompileError(f"compile: {by} of a {tensor.dtype} tensor of shape {tensor.shape}, at {self._here()}: its value "
+                           f"{what}, and a replay would go on with the value of now. Return the tensor and look at it outside, "
+                           "or take the decision before the step and pass it as an argument")
 
     def open(self, tensor: Tensor) -> bool:
         """Whether nothing may follow from a tensor's present elements."""
@@ -222,8 +222,8 @@ class Recording:
         for part in index if isinstance(index, tuple) else (index,):
             slot = self.slots.get(id(part))
             if slot is not None and part.dtype.kind == "b" and not self._constant(slot):
-                raise CompileError(f"compile: a tensor is indexed with a mask at {self._here()}: how many elements that gives depends "
-                                   "on the mask's values. Use where() or masked_fill(), whose shapes do not")
+                raise CompileError(f"compile: a tensor is indexed with a mask at {self._here()}: how many elements that gives "
+                                   "depends on the mask's values. Use where() or masked_fill(), whose shapes do not")
 
     def computed(self, op: Any, kernel: Any, tensors: list[Any], static: dict[str, Any], outs: Any, extras: Any) -> None:
         """A fused op's kernel computed `outs`."""
@@ -326,7 +326,7 @@ class Recording:
             if isinstance(t, Tensor):
                 self._result(note, t._data, (i,) if isinstance(result, tuple) else ())
             elif t is not None:
-                raise CompileError(f"compile: {function.__qualname__} gave {t!r:.60}, which Python would go on with in every replay")
+                raise CompileError(f"compile: {function.__qualname__} gave {t!r:.60}, with which every replay would go on")
         return result
 
     def _given(self, value: Any) -> Any:
