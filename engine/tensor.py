@@ -75,10 +75,10 @@ class Tensor(TensorMethods):
         self._data = data if data.__class__ is np.ndarray else autograd.as_tensor(data)._data
         self._node, self._version, self._view = None, [-1], None
         as_dtype(self._data.dtype)
-        if special.count and (recording := noting()) is not None:
-            recording.made(self)
         if requires_grad:
             self.requires_grad_()
+        if special.count and (recording := noting()) is not None:
+            recording.made(self)
 
     # ---- what it is
 

@@ -22,13 +22,21 @@ plan = Plan()
 
 
 def empty(shape: Any, dtype: Any) -> Any:
-    """An array whose elements are not set, C-contiguous."""
+    """An array that the caller fills, C-contiguous.
+
+    >>> empty((2, 3), np.float32).shape
+    (2, 3)
+    """
     source = plan.source
     return np.empty(shape, dtype) if source is None else source.next(shape, dtype)
 
 
 def zeros(shape: Any, dtype: Any) -> Any:
-    """An array of zeros, C-contiguous."""
+    """An array of zeros, C-contiguous.
+
+    >>> zeros(2, np.float32)
+    array([0., 0.], dtype=float32)
+    """
     source = plan.source
     if source is None:
         return np.zeros(shape, dtype)
