@@ -31,24 +31,24 @@ def leaf(*shape: int) -> Tensor:
 
 
 @row
-def linear() -> Any:
+def _linear() -> Any:
     return F.linear(leaf(256, 256), leaf(256, 256), leaf(256))
 
 
 @row
-def matmul() -> Any:
+def _matmul() -> Any:
     return leaf(512, 256) @ leaf(256, 256), leaf(8, 128, 64) @ leaf(8, 64, 128), leaf(8, 128, 64) @ leaf(64, 128)
 
 
 @row
-def attention() -> Any:
+def _attention() -> Any:
     q, k, v = (leaf(2, 4, 160, 32) for _ in range(3))
     mask = randn(160, 160) > -1
     return (F.scaled_dot_product_attention(q, k, v, is_causal=True), F.scaled_dot_product_attention(q, k, v, attn_mask=mask))
 
 
 @row
-def convolution() -> Any:
+def _convolution() -> Any:
     return (F.conv2d(leaf(8, 1, 28, 28), leaf(32, 1, 3, 3), leaf(32), padding=1),
             F.conv2d(leaf(8, 32, 28, 28), leaf(64, 32, 3, 3), leaf(64), padding=1),
             F.conv2d(leaf(8, 64, 14, 14), leaf(128, 64, 3, 3), leaf(128), padding=1),
@@ -58,80 +58,80 @@ def convolution() -> Any:
 
 
 @row
-def depthwise_convolution() -> Any:
+def _depthwise_convolution() -> Any:
     return F.conv2d(leaf(8, 32, 28, 28), leaf(32, 1, 3, 3), leaf(32), padding=1, groups=32)
 
 
 @row
-def transposed_convolution() -> Any:
+def _transposed_convolution() -> Any:
     return F.conv_transpose2d(leaf(8, 32, 14, 14), leaf(32, 16, 4, 4), leaf(16), stride=2, padding=1)
 
 
 @row
-def pooling() -> Any:
+def _pooling() -> Any:
     x = leaf(8, 16, 28, 28)
     return F.max_pool2d(x, 2), F.max_pool2d(x, 3, stride=2, padding=1), F.avg_pool2d(x, 2), F.adaptive_avg_pool2d(x, 1)
 
 
 @row
-def lstm() -> Any:
+def _lstm() -> Any:
     return layers.LSTM(32, 64)(leaf(8, 64, 32))[0]
 
 
 @row
-def gru() -> Any:
+def _gru() -> Any:
     return layers.GRU(32, 64)(leaf(8, 64, 32))[0]
 
 
 @row
-def rnn() -> Any:
+def _rnn() -> Any:
     return layers.RNN(32, 64)(leaf(8, 64, 32))[0]
 
 
 @row
-def normalization() -> Any:
+def _normalization() -> Any:
     images = leaf(8, 32, 28, 28)
     return (F.layer_norm(leaf(256, 256), (256,), leaf(256), leaf(256)), F.rms_norm(leaf(256, 256), (256,), leaf(256)),
             layers.BatchNorm2d(32)(images), layers.BatchNorm2d(32).eval()(images), layers.GroupNorm(4, 32)(images))
 
 
 @row
-def activations() -> Any:
+def _activations() -> Any:
     x = leaf(256, 512)
     return (F.relu(x), F.leaky_relu(x), F.elu(x), F.gelu(x), F.gelu(x, approximate="tanh"), F.silu(x), F.softplus(x), x.sigmoid(),
             x.tanh(), x.exp())
 
 
 @row
-def softmax_and_losses() -> Any:
+def _softmax_and_losses() -> Any:
     x, y = leaf(256, 512), randint(0, 512, (256,))
     return (F.softmax(x, 1), F.log_softmax(x, 1), F.cross_entropy(x, y), F.mse_loss(x, randn(256, 512)),
             F.nll_loss(F.log_softmax(x, 1), y))
 
 
 @row
-def connectionist_temporal_classification() -> Any:
+def _connectionist_temporal_classification() -> Any:
     return F.ctc_loss(F.log_softmax(leaf(20, 4, 8), 2), randint(1, 8, (4, 6)), ops.as_tensor([20] * 4), ops.as_tensor([6] * 4))
 
 
 @row
-def dropout() -> Any:
+def _dropout() -> Any:
     return F.dropout(leaf(512, 512), 0.5)
 
 
 @row
-def embedding() -> Any:
+def _embedding() -> Any:
     return F.embedding(randint(0, 1000, (16, 64)), leaf(1000, 128))
 
 
 @row
-def sums() -> Any:
+def _sums() -> Any:
     x = leaf(512, 512)
     return x.sum(), x.sum(0), x.sum(1), x.mean()
 
 
 @row
-def optimizers() -> Any:
+def _optimizers() -> Any:
     rules: list[Any] = [optim.SGD, optim.Adam, optim.AdamW, optim.RMSprop]
     for rule in rules:
         x = leaf(256, 256)
