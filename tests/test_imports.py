@@ -16,7 +16,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("numpy_protocol", "tracing"),
     ("transforms",), ("gradcheck", "drawing", "data", "linalg", "serialization", "threads"),
     ("layers", "optim"), ("onnx",), ("replay",),
-    ("",), ("demo",), ("__main__",),
+    ("",), ("demo", "warmup"), ("__main__",),
 )
 RANK = {part: rank for rank, row in enumerate(ORDER) for part in row}
 HEAVY = ("numba", "llvmlite", "safetensors", "scipy_openblas64", "scipy", "matplotlib", "sklearn", "tqdm", "torch",
