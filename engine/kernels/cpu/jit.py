@@ -12,7 +12,7 @@ What they add to `numba.njit`:
 from collections.abc import Callable
 from functools import update_wrapper
 from inspect import signature
-from typing import Any
+from typing import Any, ClassVar
 
 import numba
 
@@ -41,8 +41,11 @@ class Tasks:
     """A kernel that consists of tasks: `kernel(n, *arguments)` is `body(task, *arguments)` for task = 0, 1, …, n - 1, shared
     out among the threads (see pool.py); `kernel.serial(n, *arguments)` the same code on this thread alone."""
 
+    made: "ClassVar[list[Tasks]]" = []  # all of them, in the order of their definition
+
     def __init__(self, function: Callable[..., Any]) -> None:
         update_wrapper(self, function)
+        self.made.append(self)
         self.body = jit(function)
         self.compiled = jit(_driver(function, self.body))
 

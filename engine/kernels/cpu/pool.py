@@ -213,10 +213,9 @@ class Pool:
 
     def __init__(self, most: int) -> None:
         self.workers = most - 1
-        self._words: Any = np.zeros((FIRST_WORKER + LINE * most) // 8 + 8, np.int64)
-        self.address = -(-self._words.ctypes.data // LINE) * LINE  # on a cache line
-        offset = (self.address - self._words.ctypes.data) // 8
-        self.words = memoryview(self._words)[offset:]
+        words: Any = np.zeros((FIRST_WORKER + LINE * most) // 8 + 8, np.int64)
+        self.address = -(-words.ctypes.data // LINE) * LINE  # on a cache line
+        self.words = memoryview(words)[(self.address - words.ctypes.data) // 8 :]
         self.words[SLEEPING // 8] = self.workers
         self._bells: list[Any] = []  # a lock for each worker, held while there is nothing to wake up for
         self._threads: list[threading.Thread] = []
