@@ -60,6 +60,7 @@ def walk(roots: list[tuple[Node, Any]], wanted: set[Node] | None, create_graph: 
     oldest = 0 if not wanted else min(n.order for n in wanted)
     todo = history(list(grads), oldest)
     needed = None if wanted is None else leading_to(todo, wanted)
+    anomaly = state.anomaly
     while todo:
         node = todo.pop()
         g = grads.pop(node, None)
@@ -75,26 +76,27 @@ def walk(roots: list[tuple[Node, Any]], wanted: set[Node] | None, create_graph: 
             owned.discard(node)
         if (node.retain if wanted is None else node in wanted):
             yield node, g, node in owned
-        owned.discard(node)
-        if node.op is None or (needed is not None and needed.isdisjoint(node.parents)):
+        if owned:
+            owned.discard(node)
+        op = node.op
+        if op is None or (needed is not None and needed.isdisjoint(node.parents)):
             continue  # nothing wanted lies further down: what the node kept stays for other walks
         xp = ops if lifted else node.kernels
-        part = node.op.adds if not create_graph else ""  # of a part's gradient only the part is not zero
+        part = op.adds if not create_graph else ""  # of a part's gradient only the part is not zero
         if part and node.parents[0] in owned:
             if recording is not None:
                 recording.added(node, part, grads[node.parents[0]], g)
             else:
                 getattr(xp, part)(grads[node.parents[0]], g, **node.static)
             continue
-        for parent, d in node.op.vjp(node, g, xp, needed):
-            if state.anomaly:
+        for parent, d in op.vjp(node, g, xp, needed):
+            if anomaly:
                 check_finite(node, d)
-            before = grads.get(parent)
             if d.__class__ is tuple:  # from a Pick: one of several outputs
                 index, d = d
                 slots = grads.setdefault(parent, [None] * parent.op.outputs)
                 slots[index] = d if slots[index] is None else slots[index] + d
-            elif before is None:
+            elif (before := grads.get(parent)) is None:
                 grads[parent] = d
             elif lifted:
                 grads[parent] = before + d
@@ -209,6 +211,8 @@ def initial_gradient(op: str, output: Tensor, given: Any, create_graph: bool) ->
         if output.numel() != 1:
             raise AutogradError(f"{op}: the output has shape {output.shape}; pass a gradient of that shape, or reduce it to one "
                                 "element first, for example with .sum() or .mean()")
+        if output._data.__class__ is np.ndarray and not create_graph and noting() is None:
+            return np.ones(output._data.shape, output._data.dtype)
         given = Tensor(np.ones_like(output._data))
     given = given if isinstance(given, Tensor) else wrap(np.asarray(given, output.dtype))
     if given.shape != output.shape:
