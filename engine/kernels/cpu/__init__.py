@@ -26,6 +26,8 @@ WHERE = {
     # linear
     "linear": "linear",
     "linear_grad": "linear",
+    # matmul
+    "matmul": "matmul",
     # optimizers
     "adam_step": "optimizers",
     "rmsprop_step": "optimizers",
