@@ -224,6 +224,18 @@ class Plans(dict[int, Plan | None]):
         return found
 
 
+class Slopes(dict[Any, Any]):
+    """A row's kernel `<name>_grad` of each backend that was asked for it, None where there is none."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+    def __missing__(self, xp: Any) -> Any:
+        found = self[xp] = getattr(xp, self.name + "_grad", None)
+        return found
+
+
 class Op:
     """A row of the table: an operation and, for each input, the formula of its derivative.
 
@@ -240,7 +252,8 @@ class Op:
     input, the kernel that adds the part's gradient to an array in place.
 
     `forward(xp, *inputs, **keywords)` computes the op where no kernel has its name: so users make their own,
-    which stay out of the table.
+    which stay out of the table. Beside a row with a single formula a backend may have a kernel `<name>_grad(g, ...)`, which
+    takes what the formula asks for and gives the same in one pass, or NotImplemented: then the formula is computed.
 
     >>> import chainrule as cr
     >>> cube = cr.Op("cube", forward=lambda xp, x: x * x * x, x=lambda xp, g, x: 3 * g * x * x)
@@ -267,6 +280,7 @@ class Op:
         self.differentiable = any(f is not None for f in self.formulas)
         self.asks = tuple(None if f is None else self._asked(i, f) for i, f in zip(self.inputs, self.formulas, strict=True))
         self.plans = Plans(self)
+        self.slopes = Slopes(name) if forward is None and len(formulas) - self.asks.count(None) == 1 else None
         if forward is None:
             self.enter()
 
@@ -388,6 +402,7 @@ class Op:
         """What each wanted formula gives for the result's gradient g: (input, its node, gradient), still broadcast."""
         values = kept_values(node, xp)
         static, out = node.static, []
+        kernel = None if xp is ops or self.slopes is None else self.slopes[xp]
         for i, formula, sources in node.plan.calls:
             parent = node.parents[i]
             if parent is None or (needed is not None and parent not in needed):
@@ -400,7 +415,8 @@ class Op:
                     args.append(static[s])
                 else:
                     args.append(parent.shape if s is SHAPE else s[0])
-            out.append((i, parent, formula(xp, g, *args)))
+            d = NotImplemented if kernel is None else kernel(g, *args)
+            out.append((i, parent, formula(xp, g, *args) if d is NotImplemented else d))
         return out
 
     def vjp(self, node: Node, g: Any, xp: Any, needed: Any) -> list[tuple[Node, Any]]:
