@@ -15,7 +15,7 @@ from chainrule import dtypes, kernels
 from chainrule.errors import AutogradError, DtypeError, ShapeError, explain
 from chainrule.kernels import BY_TYPE
 from chainrule.names import autograd, ops
-from chainrule.state import Flag, special, state
+from chainrule.state import Flag, noting, special, state
 from chainrule.tensor import Tensor, View
 
 tick = count().__next__
@@ -253,7 +253,7 @@ class Op:
 
     `forward(xp, *inputs, **keywords)` computes the op where no kernel has its name: so users make their own,
     which stay out of the table. Beside a row with a single formula a backend may have a kernel `<name>_grad(g, ...)`, which
-    takes what the formula asks for and gives the same in one pass, or NotImplemented: then the formula is computed.
+    takes what the formula asks for and returns `(gradient,)`, made in one pass, or NotImplemented: then the formula serves.
 
     >>> import chainrule as cr
     >>> cube = cr.Op("cube", forward=lambda xp, x: x * x * x, x=lambda xp, g, x: 3 * g * x * x)
@@ -372,7 +372,7 @@ class Op:
             if plan is not None and data.dtype.kind in "fc":
                 record(self, plan, inputs, nodes, out, static, xp)
         if flagged and state.tracer is not None:
-            state.tracer.called(self, inputs, arrays, static, out)
+            state.tracer.called(self, inputs, arrays, static, out, xp)
         return out
 
     def _harmonise(self, arrays: list[Any]) -> list[Any]:
@@ -402,7 +402,7 @@ class Op:
         """What each wanted formula gives for the result's gradient g: (input, its node, gradient), still broadcast."""
         values = kept_values(node, xp)
         static, out = node.static, []
-        kernel = None if xp is ops or self.slopes is None else self.slopes[xp]
+        kernel = None if self.slopes is None or state.recording and xp is ops else self.slopes[node.kernels]
         for i, formula, sources in node.plan.calls:
             parent = node.parents[i]
             if parent is None or (needed is not None and parent not in needed):
@@ -415,9 +415,17 @@ class Op:
                     args.append(static[s])
                 else:
                     args.append(parent.shape if s is SHAPE else s[0])
-            d = NotImplemented if kernel is None else kernel(g, *args)
-            out.append((i, parent, formula(xp, g, *args) if d is NotImplemented else d))
+            d = None if kernel is None else self._in_one_pass(kernel, xp, g, args)
+            out.append((i, parent, formula(xp, g, *args) if d is None else d))
         return out
+
+    def _in_one_pass(self, kernel: Any, xp: Any, g: Any, args: list[Any]) -> Any:
+        """The formula's value by the row's gradient kernel; None where that declines."""
+        if xp is ops:  # over Tensors but not to be differentiated: a compiled step is being recorded
+            found = noting().gradients_computed(self, kernel, g, [a._data if isinstance(a, Tensor) else a for a in args])
+        else:
+            found = kernel(g, *args)
+        return None if found is NotImplemented else found[0]
 
     def vjp(self, node: Node, g: Any, xp: Any, needed: Any) -> list[tuple[Node, Any]]:
         """The gradients of the inputs, given that of the result: (parent node, gradient) pairs of the parents' shapes and

@@ -47,6 +47,12 @@ WHERE = {
     "layer_norm_grad": "normalization",
     "rms_norm": "normalization",
     "rms_norm_grad": "normalization",
+    # optimizers
+    "adam_step": "optimizers",
+    "rmsprop_step": "optimizers",
+    "scale_and_clamp": "optimizers",
+    "sgd_step": "optimizers",
+    "sum_of_squares": "optimizers",
     # pooling
     "add_to_planes": "pooling",
     "average_pool": "pooling",

@@ -50,7 +50,7 @@ def relu(x: Any) -> Any:
 
 def relu_grad(g: Any, out: Any) -> Any:
     """g where out is above 0 (or NaN), else 0."""
-    return _relu_grad(g, out) if alike(STRAIGHT, g, out) else NotImplemented
+    return (_relu_grad(g, out),) if alike(STRAIGHT, g, out) else NotImplemented
 
 
 def leaky_relu(x: Any, *, negative_slope: float) -> Any:
@@ -60,7 +60,7 @@ def leaky_relu(x: Any, *, negative_slope: float) -> Any:
 
 def leaky_relu_grad(g: Any, input: Any, negative_slope: float) -> Any:
     """g where the input is positive, else negative_slope * g."""
-    return _leaky_relu_grad(g, input, negative_slope) if alike(STRAIGHT, g, input) else NotImplemented
+    return (_leaky_relu_grad(g, input, negative_slope),) if alike(STRAIGHT, g, input) else NotImplemented
 
 
 # ---- smooth ones
@@ -111,7 +111,7 @@ def elu(x: Any, *, alpha: float, scale: float, input_scale: float) -> Any:
 
 def elu_grad(g: Any, input: Any, alpha: float, scale: float, input_scale: float) -> Any:
     """g times scale where the input is positive, else times scale * alpha * input_scale * exp(input_scale * input)."""
-    return _elu_grad(g, input, alpha, scale, input_scale) if alike(CURVED, g, input) else NotImplemented
+    return (_elu_grad(g, input, alpha, scale, input_scale),) if alike(CURVED, g, input) else NotImplemented
 
 
 def silu(x: Any) -> Any:
@@ -121,7 +121,7 @@ def silu(x: Any) -> Any:
 
 def silu_grad(g: Any, input: Any) -> Any:
     """g * (s + input * s * (1 - s)) with s = sigmoid(input)."""
-    return _silu_grad(g, input) if alike(CURVED, g, input) else NotImplemented
+    return (_silu_grad(g, input),) if alike(CURVED, g, input) else NotImplemented
 
 
 def softplus(x: Any, *, beta: float, threshold: float) -> Any:
@@ -133,7 +133,7 @@ def softplus(x: Any, *, beta: float, threshold: float) -> Any:
 
 def softplus_grad(g: Any, input: Any, beta: float, threshold: float) -> Any:
     """g * sigmoid(beta * input), and g where beta * input is above the threshold."""
-    return _softplus_grad(g, input, beta, threshold) if alike(CURVED, g, input) else NotImplemented
+    return (_softplus_grad(g, input, beta, threshold),) if alike(CURVED, g, input) else NotImplemented
 
 
 # ---- gelu: input * Φ(input), or an approximation of it by tanh

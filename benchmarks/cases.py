@@ -1,0 +1,101 @@
+"""What can be measured: a case is one row of the results, and says what each library has to compute."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+__all__ = ["Case", "Operation", "Program", "Workload", "all_cases", "selected"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row of the results.
+
+    `name`: "workloads/gpt-small". `flops`: the floating-point operations that no method can avoid, as far as we know.
+    `bytes`: what has to be moved between memory and the processor, where that counts.
+    """
+
+    name: str
+    title: str
+    flops: float = 0.0
+    bytes: float = 0.0
+
+    @property
+    def group(self) -> str:
+        """The part of the name before the slash."""
+        return self.name.split("/")[0]
+
+
+@dataclass(frozen=True)
+class Workload(Case):
+    """A training step: zero_grad, forward, loss, backward, Adam.
+
+    `model(nn)` builds the model of chainrule or torch, whose module of layers is `nn`; `loss(F, model, *data)` is computed with
+    their functions `F`. `data(rng)` draws the arrays of a batch. `jax`: the name of the function of `workloads_jax` that computes
+    the same from a dict of the model's parameters. `small`: the further contenders that implement this workload.
+    """
+
+    model: Callable[[Any], Any] = field(default=lambda nn: None, repr=False)
+    loss: Callable[..., Any] = field(default=lambda F, model: None, repr=False)
+    data: Callable[[Any], list[Any]] = field(default=lambda rng: [], repr=False)
+    jax: str = ""
+    small: bool = False
+    lr: float = 1e-3
+
+
+@dataclass(frozen=True)
+class Operation(Case):
+    """A single operation: forward alone, or (`training`) forward and backward with a given gradient of the result.
+
+    `run(L, F, *inputs)` computes it with the names that chainrule and torch share; where there is a `layer(nn)`, the module is
+    called on the inputs instead. `inputs(rng)` draws the arrays; those of a floating-point type get gradients when training, as the
+    layer's parameters do. `jax(jnp, *inputs)`, or with a layer `jax(jnp, parameters, *inputs)`, and `numpy(np, *inputs)` are the
+    same in other words. `recorded`: the inputs require gradients though nobody asks for them, and `counted` operations are
+    recorded: what one costs over NumPy's own call is told.
+    """
+
+    run: Callable[..., Any] | None = field(default=None, repr=False)
+    inputs: Callable[[Any], list[Any]] = field(default=lambda rng: [], repr=False)
+    layer: Callable[[Any], Any] | None = field(default=None, repr=False)
+    jax: Callable[..., Any] | None = field(default=None, repr=False)
+    numpy: Callable[..., Any] | None = field(default=None, repr=False)
+    training: bool = False
+    recorded: bool = False
+    counted: int = 0
+
+
+@dataclass(frozen=True)
+class Program(Case):
+    """Something that is measured by a program in a fresh process, which prints the seconds.
+
+    `programs`: Python code for each contender that takes part. `cold`: with an empty cache of compiled kernels.
+    """
+
+    programs: dict[str, str] = field(default_factory=dict, repr=False)
+    cold: bool = False
+
+
+def all_cases() -> dict[str, Case]:
+    """Every case by its name, in the order in which they are measured."""
+    from benchmarks.engine import ENGINE
+    from benchmarks.workloads import WORKLOADS
+
+    return {case.name: case for case in (*WORKLOADS, *ENGINE)}
+
+
+def selected(patterns: str | None) -> dict[str, Case]:
+    """The cases whose names match one of the patterns, separated by commas: with wildcards, or a part of the name.
+
+    Raises ValueError for a pattern that matches nothing.
+    """
+    cases = all_cases()
+    if not patterns:
+        return cases
+    found: dict[str, Case] = {}
+    for pattern in patterns.split(","):
+        hits = {name: case for name, case in cases.items() if pattern in name or fnmatchcase(name, pattern)}
+        if not hits:
+            raise ValueError(f"--only {pattern}: nothing has such a name. There are:\n  " + "\n  ".join(cases))
+        found |= hits
+    return {name: case for name, case in cases.items() if name in found}

@@ -1,0 +1,151 @@
+"""The run: every contender of a case is prepared, then all are asked for rounds in turn; results are saved as they come."""
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks import machine
+from benchmarks.cases import Case, Operation, Program, Workload
+from benchmarks.contenders import OURS
+from benchmarks.processes import Failed, Pool, Worker, program_output
+from benchmarks.ranking import agreeing
+
+__all__ = ["Settings", "initial_weights", "run"]
+
+FORMAT = 1
+PAUSE = 0.06  # seconds between two contenders' turns: thread pools spin for a while after work
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How much is measured. `seconds`: of a round of one contender."""
+
+    contenders: list[str]
+    threads: list[int]
+    rounds: int = 5
+    seconds: float = 0.4
+    json: Path | None = None
+    say: Callable[[str], None] = field(default=lambda text: print(text, flush=True))
+
+
+def initial_weights(case: Workload, folder: Path) -> Path:
+    """A file with the first values of the model's parameters, the same for all contenders."""
+    import numpy as np
+
+    import chainrule as cr
+    from chainrule import layers
+
+    path = folder / f"{case.name.replace('/', '-')}.npz"
+    if not path.exists():
+        cr.manual_seed(0)
+        arrays: dict[str, Any] = {name: p.detach().numpy() for name, p in case.model(layers).named_parameters()}
+        np.savez(path, **arrays)
+    return path
+
+
+def save(results: dict[str, Any], path: Path | None) -> None:
+    """Write the results, so that an interrupted run has what it had."""
+    if path is None:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def measure(case: Case, workers: dict[str, Worker], settings: Settings, weights: Path | None) -> dict[str, dict[str, Any]]:
+    """What each worker found for the case; a worker that fails is told of and left out."""
+    found: dict[str, dict[str, Any]] = {}
+    arguments: dict[str, Any] = {"weights": str(weights)} if weights else {}
+    for name, worker in workers.items():
+        try:
+            found[name] = worker.ask("prepare", case=case.name, **arguments) | {"rounds": []}
+        except Failed as error:
+            found[name] = {"error": str(error)}
+    alive = [name for name in found if "error" not in found[name]]
+    agreed = agreeing({name: found[name]["outputs"] for name in alive})
+    for name in alive:
+        found[name]["disagrees"] = name not in agreed
+    for _ in range(settings.rounds):
+        for name in alive:
+            if "error" in found[name]:
+                continue
+            time.sleep(PAUSE)
+            try:
+                least = 3 if found[name]["seconds"] < 0.3 else 2
+                found[name]["rounds"].append(workers[name].ask("round", seconds=settings.seconds, least=least)["seconds"])
+            except Failed as error:
+                found[name] |= {"error": str(error)}
+    for name in alive:
+        with suppress(Failed):
+            found[name]["peak"] = workers[name].ask("memory")["peak"]
+    return found
+
+
+def measure_programs(case: Program, settings: Settings, threads: int, folder: Path) -> dict[str, dict[str, Any]]:
+    """The seconds that the programs print, in turn; once unmeasured, so that files are in memory and kernels compiled."""
+    found: dict[str, dict[str, Any]] = {name: {"rounds": []} for name in case.programs if name in (*settings.contenders, "numpy")}
+    rounds = min(2, settings.rounds) if case.cold else settings.rounds
+    for i in range(rounds if case.cold else rounds + 1):
+        for name in found:
+            variables = {"NUMBA_CACHE_DIR": str(folder / f"kernels-{name}-{i}")} if case.cold else {}
+            with suppress(Failed):
+                seconds = program_output(case.programs[name], threads, **variables)
+                if i or case.cold:
+                    found[name]["rounds"].append(seconds)
+                else:
+                    found[name]["first"] = seconds
+    return found
+
+
+def measure_in(pool: Pool, case: Case, settings: Settings, weights: Path | None) -> dict[str, dict[str, Any]]:
+    """The case measured by the pool's workers."""
+    names = list(settings.contenders)
+    if isinstance(case, Operation):
+        names = [name for name in names if (name in OURS or not case.counted or name == "torch") and name != "chainrule-compile"]
+        names += ["numpy"] if case.numpy is not None and "numpy" not in names else []
+    workers = pool.of(names)
+    found = measure(case, workers, settings, weights)
+    for name, worker in workers.items():
+        found[name] |= {"resident": worker.ready["resident"], "versions": worker.ready["versions"]}
+    return {name: found.get(name) or {"error": pool.failed.get(name, "it did not start")} for name in names}
+
+
+def run(cases: dict[str, Case], settings: Settings, show: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    """Measure all cases with each number of threads; `show` is called with every result when it is there.
+
+    A workload has processes of its own, so that its peak of memory is its own; operations share theirs.
+    """
+    results: dict[str, Any] = {"format": FORMAT, "machine": machine.describe(),
+                               "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+                               "rounds": settings.rounds, "seconds": settings.seconds, "peaks": {}, "results": []}
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for threads in settings.threads:
+            peak = results["peaks"][str(threads)] = machine.peaks(threads)
+            with Pool(threads) as shared:
+                for i, case in enumerate(cases.values(), 1):
+                    settings.say(f"[{i}/{len(cases)}, threads: {threads}, {time.perf_counter() - start:.0f} s] {case.name}")
+                    if isinstance(case, Program):
+                        contenders = measure_programs(case, settings, threads, folder)
+                    elif isinstance(case, Workload):
+                        with Pool(threads) as alone:
+                            contenders = measure_in(alone, case, settings, initial_weights(case, folder))
+                    else:
+                        contenders = measure_in(shared, case, settings, None)
+                    result = {"case": case.name, "title": case.title, "threads": threads, "flops": case.flops, "bytes": case.bytes,
+                              "floor": machine.floor(case, peak), "contenders": contenders}
+                    if isinstance(case, Operation) and case.counted:
+                        result["counted"] = case.counted
+                    results["results"].append(result)
+                    results["took"] = time.perf_counter() - start
+                    save(results, settings.json)
+                    show(result)
+    return results
