@@ -402,7 +402,7 @@ class Op:
         """What each wanted formula gives for the result's gradient g: (input, its node, gradient), still broadcast."""
         values = kept_values(node, xp)
         static, out = node.static, []
-        kernel = None if self.slopes is None or state.recording and xp is ops else self.slopes[node.kernels]
+        kernel = None if self.slopes is None or (xp is ops and (state.recording or noting() is None)) else self.slopes[node.kernels]
         for i, formula, sources in node.plan.calls:
             parent = node.parents[i]
             if parent is None or (needed is not None and parent not in needed):

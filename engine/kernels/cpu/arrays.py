@@ -40,3 +40,8 @@ def plain(x: Any) -> Any:
 def flat(x: Any) -> Any:
     """`plain`, as one axis."""
     return (x if x.flags.carray else np.array(x, order="C")).reshape(-1)
+
+
+def pieces(size: int, most: int, task: int = 1 << 14, tasks: int = 16) -> int:
+    """How many tasks serve an array of `size` elements that can be cut in at most `most`: each has `task` elements or more."""
+    return max(1, min(tasks, size // task, most))

@@ -17,7 +17,6 @@ from numba import types
 from chainrule.kernels.cpu.exponential import compiles, exp, polynomial
 from chainrule.kernels.reference import elementwise as cody
 
-
 _NEAR_ABOVE, _NEAR_BELOW = (polynomial(*c) for c in cody._NEAR)
 _MIDDLE_ABOVE, _MIDDLE_BELOW = (polynomial(*c) for c in cody._MIDDLE)
 _FAR_ABOVE, _FAR_BELOW = (polynomial(*c) for c in cody._FAR)

@@ -34,6 +34,20 @@ def _fma(context: Any, a: Any, b: Any, c: Any) -> Any:
 fma: Any = intrinsic(_fma)
 
 
+def _settled(context: Any, x: Any) -> Any:
+    """x itself, which the compiler may not reorder with what it is added to."""
+
+    def build(ctx: Any, builder: Any, signature: Any, args: Any) -> Any:
+        real = args[0].type
+        fence = builder.module.declare_intrinsic("llvm.arithmetic.fence", [real], ir.FunctionType(real, [real]))
+        return builder.call(fence, args)
+
+    return x(x), build
+
+
+settled: Any = intrinsic(_settled)
+
+
 def _power_of_two(context: Any, n: Any, like: Any) -> Any:
     """2**n in the float type of `like`, for whole n in the range of its exponents: n goes to the exponent's bits."""
     if like == types.float32:

@@ -15,46 +15,37 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.kernels.cpu.arrays import flat, served
-from chainrule.kernels.cpu.jit import jit, tasks
+from chainrule.kernels.cpu.arrays import flat, pieces, served
+from chainrule.kernels.cpu import jit
 from chainrule.kernels.cpu.memory import empty
 from chainrule.kernels.cpu.sums import BLOCK, DEPTH, empty_into, total, total_of_squares
 
-# A task has at least this many elements, and an array at most this many tasks.
-TASK, TASKS = 1 << 14, 16
-
-
-def _pieces(size: int, most: int) -> int:
-    """How many tasks serve an array of `size` elements that can be cut at `most` places."""
-    return max(1, min(TASKS, size // TASK, most))
-
-
 # ---- a row at a time: layer norm and, without the mean, rms norm
 
-@tasks
+@jit.tasks
 def _rows(task: int, x: Any, weight: Any, bias: Any, out: Any, means: Any, scales: Any, eps: float, centred: bool,
-          pieces: int) -> None:
+          tasks: int) -> None:
     """x and out (R · n), weight and bias (n), means and scales (R)."""
-    rows, n, one = means.size, weight.size, x.dtype.type(1)
-    for row in range(task * rows // pieces, (task + 1) * rows // pieces):
+    rows, n = means.size, weight.size
+    for row in range(task * rows // tasks, (task + 1) * rows // tasks):
         begin, mean = row * n, x.dtype.type(0)
         if centred:
             mean = x.dtype.type(total(x, begin, n) / n)
-        scale = one / np.sqrt(x.dtype.type(total_of_squares(x, begin, n, mean) / n + eps))
+        scale = x.dtype.type(1 / np.sqrt(total_of_squares(x, begin, n, mean) / n + eps))
         means[row], scales[row] = mean, scale
         first = np.uint64(begin)
         for j in range(np.uint64(n)):
             out[first + j] = (x[first + j] - mean) * scale * weight[j] + bias[j]
 
 
-@tasks
+@jit.tasks
 def _rows_grad(task: int, g: Any, x: Any, weight: Any, means: Any, scales: Any, dx: Any, dweight: Any, dbias: Any,
-               centred: bool, pieces: int) -> None:
-    """dx (R · n); dweight and dbias (pieces, n), zeros on entry: each task's sums over its rows."""
+               centred: bool, tasks: int) -> None:
+    """dx (R · n); dweight and dbias (tasks, n), zeros on entry: each task's sums over its rows."""
     rows, n = means.size, weight.size
     near_weight, near_bias = np.zeros(n, x.dtype), np.zeros(n, x.dtype)
-    top = task * rows // pieces
-    for row in range(top, (task + 1) * rows // pieces):
+    top = task * rows // tasks
+    for row in range(top, (task + 1) * rows // tasks):
         mean, scale = means[row], scales[row]
         sum_v, sum_vx = 0.0, 0.0
         for left in range(0, n, BLOCK):
@@ -85,17 +76,17 @@ def _forward_rows(x: Any, weight: Any, bias: Any, shape: tuple[int, ...], eps: f
     weight = np.ones(n, x.dtype) if weight is None else flat(weight)
     bias = np.zeros(n, x.dtype) if bias is None else flat(bias)
     out, means, scales = empty(x.shape, x.dtype), empty(rows, x.dtype), empty(rows, x.dtype)
-    pieces = _pieces(x.size, rows)
-    _rows(pieces, flat(x), weight, bias, out.reshape(-1), means, scales, eps, centred, pieces)
+    count = pieces(x.size, rows)
+    _rows(count, flat(x), weight, bias, out.reshape(-1), means, scales, eps, centred, count)
     return out, {"means": means, "scales": scales}
 
 
 def _backward_rows(g: Any, x: Any, weight: Any, means: Any, scales: Any, shape: tuple[int, ...], centred: bool) -> Any:
     n = prod(shape)
-    dx, pieces = empty(x.shape, x.dtype), _pieces(x.size, means.size)
+    dx, count = empty(x.shape, x.dtype), pieces(x.size, means.size)
     factor = np.ones(n, x.dtype) if weight is None else flat(weight)
-    sums = np.zeros((2, pieces, n))
-    _rows_grad(pieces, flat(g), flat(x), factor, means, scales, dx.reshape(-1), sums[0], sums[1], centred, pieces)
+    sums = np.zeros((2, count, n))
+    _rows_grad(count, flat(g), flat(x), factor, means, scales, dx.reshape(-1), sums[0], sums[1], centred, count)
     dweight, dbias = sums.sum(1).astype(x.dtype).reshape(2, *shape)
     return dx, dweight, dbias
 
