@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.kernels.cpu import jit
 from chainrule.kernels.cpu.arrays import flat, pieces, served
 from chainrule.kernels.cpu.exponential import exp, settled
-from chainrule.kernels.cpu import jit
 from chainrule.kernels.cpu.memory import empty
 from chainrule.kernels.cpu.sums import BLOCK, largest
+
 
 @jit.tasks
 def _rows(task: int, x: Any, target: Any, weight: Any, tops: Any, bottoms: Any, losses: Any, sums: Any, ignore_index: int,

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.kernels.cpu.arrays import flat, pieces, served
 from chainrule.kernels.cpu import jit
+from chainrule.kernels.cpu.arrays import flat, pieces, served
 from chainrule.kernels.cpu.memory import empty
 from chainrule.kernels.cpu.sums import BLOCK, DEPTH, empty_into, total, total_of_squares
 
