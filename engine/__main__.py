@@ -1,4 +1,4 @@
-"""The command line: `python -m chainrule info` and `python -m chainrule demo`.
+"""The command line: `python -m chainrule info`, `python -m chainrule demo` and `python -m chainrule warmup`.
 
 Output is plain text without colour, so `NO_COLOR` is honoured by construction. Every failure exits non-zero.
 """
@@ -8,6 +8,7 @@ import importlib
 import os
 import platform
 import sys
+import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -97,6 +98,37 @@ def demo(arguments: argparse.Namespace) -> None:
     importlib.import_module("chainrule.demo").main(arguments)
 
 
+def warmup(arguments: argparse.Namespace) -> None:
+    """Compile the kernels ahead, with a progress bar on a terminal that has tqdm, and say what was done."""
+    import chainrule
+    from chainrule.kernels.cpu import cache
+    from chainrule.warmup import rows
+    from chainrule.warmup import warmup as compile_rows
+
+    names = rows(arguments.only)
+    if not names:
+        raise ValueError(f"warmup: no family of kernels has {arguments.only!r} in its name; there are: {', '.join(rows())}")
+    bar = None
+    if find_spec("tqdm"):
+        from tqdm import tqdm
+
+        bar = tqdm(total=len(names) * len(arguments.dtype), unit="family", disable=None, leave=False)  # None: only on a terminal
+    begin = time.perf_counter()
+    for dtype in arguments.dtype:
+        for name, seconds in compile_rows(names, getattr(chainrule, dtype)):
+            line = f"{dtype}  {name:40} {seconds:6.2f} s"
+            if bar is None:
+                print(line, flush=True)
+            else:
+                bar.write(line)
+                bar.update()
+    if bar is not None:
+        bar.close()
+    folder = cache.cache_folder()
+    kept = f"kept in {folder}" if folder else "NOT kept: no folder for compiled code can be written"
+    print(f"{len(names)} of {len(rows())} families of kernels are ready after {time.perf_counter() - begin:.1f} s, {kept}")
+
+
 def at_least(smallest: int) -> Callable[[str], int]:
     """Return argparse's converter to an int of at least `smallest`.
 
@@ -122,7 +154,7 @@ def parser() -> argparse.ArgumentParser:
     2
     """
     top = argparse.ArgumentParser(prog="chainrule", description="A deep-learning engine written to be read.")
-    commands = top.add_subparsers(dest="command", required=True, metavar="{info,demo}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="{info,demo,warmup}")
     commands.add_parser("info", help="print versions, backends found, threads, GPU and BLAS")
     training = commands.add_parser("demo", help="train a network on real handwritten digits",
                                    formatter_class=argparse.ArgumentDefaultsHelpFormatter)
@@ -130,6 +162,10 @@ def parser() -> argparse.ArgumentParser:
     training.add_argument("--epochs", type=at_least(1), default=20, metavar="N", help="passes over the training digits")
     training.add_argument("--out", type=Path, default=Path("chainrule-demo"), metavar="DIR", help="where results go")
     training.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="the same seed gives the same bits")
+    ahead = commands.add_parser("warmup", help="compile the kernels ahead of their first use",
+                                formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    ahead.add_argument("--dtype", nargs="+", choices=("float32", "float64"), default=["float32"], help="for which dtypes")
+    ahead.add_argument("--only", default="", metavar="WORD", help="only families of kernels with this in their names")
     return top
 
 
@@ -146,6 +182,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.command == "info":
             print(info())
+        elif options.command == "warmup":
+            warmup(options)
         else:
             demo(options)
     except (ImportError, OSError, RuntimeError, ValueError) as error:

@@ -358,7 +358,7 @@ class Op:
             if plan is not None and data.dtype.kind in "fc":
                 record(self, plan, inputs, nodes, out, static, xp)
         if flagged and state.tracer is not None:
-            state.tracer.called(self, inputs, arrays, static, out)
+            state.tracer.called(self, inputs, arrays, static, out, xp)
         return out
 
     def _harmonise(self, arrays: list[Any]) -> list[Any]:

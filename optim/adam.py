@@ -55,10 +55,26 @@ class Adam(Optimizer):
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad,
                                   "maximize": maximize, "decoupled_weight_decay": decoupled_weight_decay})
 
+    kernel = "adam_step"
+
+    def kept(self, group: dict[str, Any]) -> tuple[str, ...]:
+        """The moments."""
+        return ("exp_avg", "exp_avg_sq", "max_exp_avg_sq") if group["amsgrad"] else ("exp_avg", "exp_avg_sq")
+
+    def coefficients(self, group: dict[str, Any], step: int) -> tuple[float, ...]:
+        """What `adam_step` takes."""
+        lr, (beta1, beta2), decay = group["lr"], group["betas"], group["weight_decay"]
+        coupled, shrink = (0.0, 1 - lr * decay) if group["decoupled_weight_decay"] else (decay, 1.0)
+        return (-1.0 if group["maximize"] else 1.0, coupled, shrink, 1 - beta1, beta2, 1 - beta2,
+                1 / math.sqrt(1 - beta2**step), group["eps"], lr / (1 - beta1**step))
+
+    def switches(self, group: dict[str, Any]) -> dict[str, bool]:
+        """What `adam_step` takes."""
+        return {"amsgrad": bool(group["amsgrad"])}
+
     def update(self, data: Any, gradient: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
         """One step of `adam`."""
-        names = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq") if group["amsgrad"] else ("exp_avg", "exp_avg_sq")
-        self.begin(state, data, *names)
+        self.begin(state, data, *self.kept(group))
         largest = state["max_exp_avg_sq"] if group["amsgrad"] else None
         adam(data, gradient, state["exp_avg"], state["exp_avg_sq"], largest, self.scratch(data, 2), step=state["step"],
              lr=group["lr"], beta1=group["betas"][0], beta2=group["betas"][1], eps=group["eps"],

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.graph import no_grad
+from chainrule import kernels
+from chainrule.graph import no_grad, tick
+from chainrule.state import again
 from chainrule.tensor import Tensor
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm"]
@@ -34,20 +36,18 @@ def gradients_of(parameters: Any, name: str) -> list[Tensor]:
 
 
 def norm_of(tensors: list[Tensor], norm_type: float, error_if_nonfinite: bool) -> float:
-    """The total norm, whatever the dtypes: the square of 300 is infinite in float16 already."""
+    """The total norm, whatever the dtypes: the square of 300 is infinite in float16 already, that of 1e-170 is 0 in float64."""
     norm_type = float(norm_type)  # torch takes "inf", too
     if not norm_type > 0:
         raise ValueError(f"norm_type={norm_type} must be positive; float('inf') is the largest magnitude")
-    norms = []
-    with np.errstate(all="ignore"):
-        for t in tensors:
-            flat = t._data.ravel()
-            squares = float(np.dot(flat, flat)) if norm_type == 2 and flat.dtype.itemsize >= 4 else 0.0
-            if 1e-30 < squares < math.inf:
-                norms.append(math.sqrt(squares))
-            elif flat.size:
-                norms.append(float(np.linalg.norm(flat.astype(np.float64), norm_type)))
-        total = float(np.linalg.norm(np.array(norms), norm_type)) if norms else 0.0
+    kernel = kernels.find("sum_of_squares") if norm_type == 2 and tensors else None
+    squares = kernel and kernel([t._data for t in tensors])
+    if squares and 1e-30 < squares < math.inf:
+        total = math.sqrt(squares)
+    else:  # by the definition, which scales before it squares
+        with np.errstate(all="ignore"):
+            norms = [float(np.linalg.norm(t._data.ravel().astype(np.float64), norm_type)) for t in tensors if t._data.size]
+            total = float(np.linalg.norm(np.array(norms), norm_type)) if norms else 0.0
     if error_if_nonfinite and not math.isfinite(total):
         raise RuntimeError(f"the norm of the gradients (norm_type={norm_type}) is {total}, so they cannot be clipped; to "
                            "have them scaled all the same pass error_if_nonfinite=False, and to find where it comes from "
@@ -61,6 +61,7 @@ def as_norm(total: float, tensors: list[Tensor]) -> Tensor:
         return Tensor(np.asarray(total, dtype=np.result_type(*(t.dtype for t in tensors)) if tensors else np.float32))
 
 
+@again
 def get_total_norm(tensors: Any, norm_type: float = 2.0, error_if_nonfinite: bool = False) -> Tensor:
     """The norm of all numbers in these tensors together: (Σ |xᵢ|ᵖ)^(1/p), or max |xᵢ| for p = inf.
 
@@ -81,12 +82,24 @@ def scale_down(gradients: list[Tensor], max_norm: float, total: float) -> None:
     if not max_norm >= 0:
         raise ValueError(f"max_norm={max_norm} must not be negative")
     scale = max_norm / (total + 1e-6)
-    if not scale >= 1:  # also where it is not a number
+    if not scale >= 1 and not at_once(gradients, scale, math.inf):  # also where it is not a number
         with no_grad():
             for g in gradients:
                 g.mul_(scale)
 
 
+def at_once(gradients: list[Tensor], factor: float, limit: float) -> bool:
+    """Scale and limit the gradients in place by the backend's kernel; False where it does not."""
+    kernel = kernels.find("scale_and_clamp") if gradients else None
+    if kernel is None or not kernel([g._data for g in gradients], factor, limit):
+        return False
+    now = tick()
+    for g in gradients:
+        g._version[0] = now
+    return True
+
+
+@again
 def clip_grads_with_norm_(parameters: Any, max_norm: float, total_norm: Any) -> None:
     """Multiply all gradients, in place, by max_norm / (total_norm + 1e-6) where that is below 1: `clip_grad_norm_` for a
     norm that is known already. Raises ValueError for a negative `max_norm`.
@@ -99,6 +112,7 @@ def clip_grads_with_norm_(parameters: Any, max_norm: float, total_norm: Any) -> 
     scale_down(gradients_of(parameters, "clip_grads_with_norm_"), max_norm, float(total_norm))
 
 
+@again
 def clip_grad_norm_(parameters: Any, max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False) -> Tensor:
     """Scale the gradients, in place and all by the same factor, so that their total norm is at most `max_norm`: the
     direction stays. Pascanu, Mikolov & Bengio 2013, "On the difficulty of training recurrent neural networks".
@@ -120,6 +134,7 @@ def clip_grad_norm_(parameters: Any, max_norm: float, norm_type: float = 2.0, er
     return as_norm(total, gradients)
 
 
+@again
 def clip_grad_value_(parameters: Any, clip_value: float) -> None:
     """Limit each element of the gradients, in place, to the interval [−clip_value, clip_value].
 
@@ -132,6 +147,8 @@ def clip_grad_value_(parameters: Any, clip_value: float) -> None:
     """
     if not clip_value >= 0:
         raise ValueError(f"clip_grad_value_: clip_value={clip_value} must not be negative")
-    with no_grad():
-        for g in gradients_of(parameters, "clip_grad_value_"):
-            g.clamp_(-clip_value, clip_value)
+    gradients = gradients_of(parameters, "clip_grad_value_")
+    if not at_once(gradients, 1.0, clip_value):
+        with no_grad():
+            for g in gradients:
+                g.clamp_(-clip_value, clip_value)

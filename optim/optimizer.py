@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from chainrule import kernels
 from chainrule.derivatives import clear_gradients
 from chainrule.errors import AutogradError, ShapeError
 from chainrule.graph import enable_grad, tick
+from chainrule.state import again
 from chainrule.tensor import Tensor
 
 __all__ = ["Optimizer"]
@@ -52,7 +54,8 @@ def average_square(mean: Any, g: Any, beta: float, product: Any) -> None:
 
 
 class Optimizer:
-    """The base of optimizers: subclasses define `update`, the rule for one parameter over raw arrays.
+    """The base of optimizers: subclasses define `update`, the rule for one parameter over raw arrays. Where a backend has a
+    kernel that follows the rule for a whole group at once, they name it, and what it is to be given: see `together`.
 
     `params`: tensors, or dicts `{"params": tensors, "lr": …}` whose further entries override the defaults for their
     group. The options stand in `param_groups`, where they may be changed between steps; `state` has, for each parameter
@@ -63,6 +66,14 @@ class Optimizer:
     """
 
     numbers: tuple[str, ...] = ("step",)  # entries of a parameter's state that are numbers, not arrays
+    kernel = ""  # the backend's function for a whole group
+    counts = True  # whether the state counts the steps
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """A subclass's own `step` is called anew at each replay of a compiled step, as this class's is."""
+        super().__init_subclass__(**options)
+        if "step" in vars(cls):
+            cls.step = again(cls.step)  # type: ignore[method-assign]
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor | Mapping):
@@ -160,6 +171,44 @@ class Optimizer:
         """Write the parameter's new values into the raw array `data`, and its new state into `state`."""
         raise NotImplementedError(f"{self._name} has no update(data, gradient, state, group)")
 
+    def kept(self, group: dict[str, Any]) -> tuple[str, ...]:
+        """The arrays of a parameter's state that the rule needs with these options."""
+        raise NotImplementedError
+
+    def coefficients(self, group: dict[str, Any], step: int) -> tuple[float, ...]:
+        """What the kernel multiplies by and adds in a parameter's step number `step`."""
+        raise NotImplementedError
+
+    def switches(self, group: dict[str, Any]) -> dict[str, bool]:
+        """Which form of the rule the kernel is to follow."""
+        raise NotImplementedError
+
+    def together(self, rows: list[tuple[Any, Any, dict[str, Any]]], group: dict[str, Any]) -> bool:
+        """Update all of a group's (array, gradient, state) by the backend's kernel; False where there is none, where it
+        cannot take these arrays, or where a state has yet to be made: then each follows `update`."""
+        kernel = self.kernel and kernels.find(self.kernel)
+        if not kernel:
+            return False
+        names, arrays, steps = self.kept(group), [], []
+        try:
+            for data, gradient, state in rows:
+                arrays.append(data)
+                arrays.append(gradient)
+                for name in names:
+                    arrays.append(state[name])
+                steps.append(state["step"] + 1 if self.counts else 0)
+        except KeyError:
+            return False
+        different = steps if steps.count(steps[0]) < len(steps) else steps[:1]
+        coefficients = [self.coefficients(group, step) for step in different]
+        if not kernel(arrays, coefficients, **self.switches(group)):
+            return False
+        if self.counts:
+            for row, step in zip(rows, steps, strict=True):
+                row[2]["step"] = step
+        return True
+
+    @again
     def step(self, closure: Any = None) -> Any:
         """Update every parameter that has a gradient. `closure`, where given, is called first to compute the loss and
         its gradients, and what it returns is returned."""
@@ -168,15 +217,20 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
+        now = tick()
         for group in self.param_groups:
+            rows = []
             for p in group["params"]:
                 g = p.grad
                 if g is not None:
                     state = self.state.get(p)
                     if state is None:
                         state = self.state[p] = {}
-                    self.update(p._data, g._data, state, group)
-                    p._version[0] = tick()  # a graph that kept the former values must not be walked any more
+                    rows.append((p._data, g._data, state))
+                    p._version[0] = now  # a graph that kept the former values must not be walked any more
+            if rows and not self.together(rows, group):
+                for row in rows:
+                    self.update(*row, group)
         return loss
 
     def zero_grad(self, set_to_none: bool = True) -> None:

@@ -64,10 +64,25 @@ class RMSprop(Optimizer):
         super().check(group)
         self.check_range(group, "alpha", 1)
 
+    kernel = "rmsprop_step"
+
+    def kept(self, group: dict[str, Any]) -> tuple[str, ...]:
+        """The averages, and the last update."""
+        return ("square_avg", *["grad_avg"] * bool(group["centered"]), *["momentum_buffer"] * (group["momentum"] > 0))
+
+    def coefficients(self, group: dict[str, Any], step: int) -> tuple[float, ...]:
+        """What `rmsprop_step` takes."""
+        return (-1.0 if group["maximize"] else 1.0, group["weight_decay"], group["alpha"], 1 - group["alpha"], group["eps"],
+                group["momentum"], group["lr"])
+
+    def switches(self, group: dict[str, Any]) -> dict[str, bool]:
+        """What `rmsprop_step` takes."""
+        return {"centered": bool(group["centered"]), "momentum": group["momentum"] > 0}
+
     def update(self, data: Any, gradient: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
         """One step of `rmsprop`."""
         momentum, centered = group["momentum"] > 0, group["centered"]
-        self.begin(state, data, "square_avg", *["momentum_buffer"] * momentum, *["grad_avg"] * centered)
+        self.begin(state, data, *self.kept(group))
         rmsprop(data, gradient, state["square_avg"], state["grad_avg"] if centered else None,
                 state["momentum_buffer"] if momentum else None, self.scratch(data, 2), lr=group["lr"],
                 alpha=group["alpha"], eps=group["eps"], weight_decay=group["weight_decay"], momentum=group["momentum"],

@@ -60,6 +60,21 @@ class SGD(Optimizer):
         if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
             raise ValueError("SGD: nesterov=True needs momentum > 0 and dampening = 0")
 
+    kernel = "sgd_step"
+    counts = False
+
+    def kept(self, group: dict[str, Any]) -> tuple[str, ...]:
+        """The last update, with momentum."""
+        return ("momentum_buffer",) if group["momentum"] else ()
+
+    def coefficients(self, group: dict[str, Any], step: int) -> tuple[float, ...]:
+        """What `sgd_step` takes."""
+        return (-1.0 if group["maximize"] else 1.0, group["weight_decay"], group["momentum"], 1 - group["dampening"], group["lr"])
+
+    def switches(self, group: dict[str, Any]) -> dict[str, bool]:
+        """What `sgd_step` takes."""
+        return {"momentum": group["momentum"] != 0, "nesterov": bool(group["nesterov"])}
+
     def update(self, data: Any, gradient: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
         """One step of `sgd`."""
         buffer = sgd(data, gradient, state.get("momentum_buffer"), self.scratch(data, 2), lr=group["lr"],

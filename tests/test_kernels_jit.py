@@ -17,14 +17,17 @@ import pytest
 
 from chainrule.kernels import cpu
 
+cache = import_module("chainrule.kernels.cpu.cache")
 jit = import_module("chainrule.kernels.cpu.jit")
+pools = import_module("chainrule.kernels.cpu.pool")
 linear_file = import_module("chainrule.kernels.cpu.linear")
 
 PROGRAM = """
 from importlib import import_module
 import numpy as np
 from chainrule.kernels import cpu
-jit, product = import_module("chainrule.kernels.cpu.jit"), import_module("chainrule.kernels.cpu.linear")._product
+cache, pools = import_module("chainrule.kernels.cpu.cache"), import_module("chainrule.kernels.cpu.pool")
+product = import_module("chainrule.kernels.cpu.linear")._product
 x, weight, bias = np.arange(64 * 96.).reshape(64, 96) % 7, np.arange(128 * 96.).reshape(128, 96) % 5, np.arange(128.)
 expected = x @ weight.T + bias     # integers: every sum is exact
 def right():
@@ -35,7 +38,7 @@ def hits(form):
 
 
 def run(program: str, options: tuple[str, ...] = (), **environment: str) -> str:
-    """What a program prints in a new process with two numba threads; it must end well and write no errors."""
+    """What a program prints in a new process with two threads; it must end well and write no errors."""
     variables = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
     done = subprocess.run([sys.executable, *options, "-c", program], capture_output=True, text=True, timeout=120, check=False,
                           env=variables | {"NUMBA_NUM_THREADS": "2"} | environment)
@@ -74,20 +77,20 @@ def test_every_name_in_the_table_is_a_kernel() -> None:
 def test_cache_folder_is_named_by_all_sources(tmp_path: Path) -> None:
     (tmp_path / "kernel.py").write_text("a")
     (tmp_path / "helper.py").write_text("b")
-    before = jit.source_hash(tmp_path)
-    assert before == jit.source_hash(tmp_path)
+    before = cache.source_hash(tmp_path)
+    assert before == cache.source_hash(tmp_path)
     (tmp_path / "helper.py").write_text("c")
-    assert jit.source_hash(tmp_path) != before
-    folder = jit.cache_folder()
-    assert folder is None or folder.name == jit.source_hash(Path(jit.__file__).parent)
+    assert cache.source_hash(tmp_path) != before
+    folder = cache.cache_folder()
+    assert folder is None or folder.name == cache.source_hash(Path(cache.__file__).parent)
 
 
 def test_cache_is_read_by_the_next_process_and_a_damaged_one_replaced(tmp_path: Path) -> None:
-    program = PROGRAM + "\nprint(right(), *hits(product.parallel))"
+    program = PROGRAM + "\nprint(right(), *hits(product.compiled))"
     assert run(program, **folders(tmp_path)) == "True 0 1"
     assert run(program, **folders(tmp_path)) == "True 1 0"
     files = [path for path in tmp_path.rglob("*") if path.suffix in (".nbi", ".nbc")]
-    assert files and all(jit.source_hash(Path(jit.__file__).parent) in path.parts for path in files)
+    assert files and all(cache.source_hash(Path(cache.__file__).parent) in path.parts for path in files)
     for path in files:
         path.write_bytes(path.read_bytes()[:50])
     assert run(program, **folders(tmp_path)) == "True 0 1"
@@ -95,7 +98,7 @@ def test_cache_is_read_by_the_next_process_and_a_damaged_one_replaced(tmp_path: 
 
 def test_runs_uncached_where_nothing_can_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("a file, under which there can be no folder")
-    program = PROGRAM + "\nprint(right(), jit.cache_folder())"
+    program = PROGRAM + "\nprint(right(), cache.cache_folder())"
     assert run(program, ("-W", "error"), **folders(tmp_path / "file" / "cache")) == "True None"
 
 
@@ -113,28 +116,88 @@ print(len(results), all(results))
 """) == "600 True"
 
 
-def test_whoever_does_not_get_the_lock_runs_the_serial_twin() -> None:
+def test_whoever_comes_while_a_job_runs_does_its_own_alone() -> None:
+    """The pool is taken: nobody is asked to help, nobody waits, and the result is right."""
     assert run(PROGRAM + """
-with jit._lock:
-    print(right(), len(product.parallel.signatures), len(product.serial.signatures))
-print(right(), len(product.parallel.signatures), jit._lock.locked())
-""") == "True 0 1\nTrue 1 False"
+assert right()
+pool = pools.pool
+pool.words[pools.LOCK // 8] = 1
+before = list(pool.words[pools.FUNCTION // 8 : pools.SLEEPING // 8])
+print(right(), list(pool.words[pools.FUNCTION // 8 : pools.SLEEPING // 8]) == before)
+pool.words[pools.LOCK // 8] = 0
+print(right(), list(pool.words[pools.FUNCTION // 8 : pools.SLEEPING // 8]) == before, pool.words[pools.LOCK // 8])
+""") == "True True\nTrue False 0"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-def test_a_forked_child_runs_parallel_kernels_even_if_the_lock_was_held() -> None:
+def test_a_forked_child_has_a_pool_of_its_own_even_if_the_lock_was_held() -> None:
     assert run("import warnings; warnings.simplefilter('ignore', DeprecationWarning)" + PROGRAM + """
-import os
+import os, threading
 assert right()
-jit._lock.acquire()     # as another thread may hold it, which does not exist in the child
+former = pools.pool
+former.words[pools.LOCK // 8] = 1     # as another thread may hold it, which does not exist in the child
 child = os.fork()
 if child == 0:
-    calls, form = [], product.parallel
-    product.parallel = lambda *arguments: calls.append(1) or form(*arguments)
-    os._exit(0 if right() and right() and len(calls) == 2 else 1)
-jit._lock.release()
+    mine = threading.active_count()
+    fine = right() and right() and pools.pool is not former and mine == 1 and threading.active_count() == 2
+    os._exit(0 if fine else 1)
+former.words[pools.LOCK // 8] = 0
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), right())
 """) == "0 True"
+
+
+def test_workers_sleep_when_there_is_nothing_to_do_and_come_back() -> None:
+    assert run(PROGRAM + """
+import time
+pool, asleep = pools.pool, pools.SLEEPING // 8
+def until(count):
+    end = time.perf_counter() + 20
+    while pool.words[asleep] != count and time.perf_counter() < end:
+        assert count == 1 or right()   # a call wakes them
+        time.sleep(0.001 if count else 0)
+    return pool.words[asleep] == count
+print(pool.words[asleep], right(), until(1), until(0), until(1), until(0), right())
+""") == "1 True True True True True True"
+
+
+@jit.tasks
+def _note(task: int, found: Any, who: Any, rounds: int) -> None:
+    """found[task] += 1, after some work."""
+    total = 0.0
+    for i in range(rounds):
+        total += np.sqrt(float(i))
+    who[task] = total
+    found[task] += 1
+
+
+def test_every_task_is_done_once_by_any_number_of_threads() -> None:
+    before = jit.get_num_threads()
+    try:
+        for threads in (1, 2, 3):
+            jit.set_num_threads(threads)
+            for count in (0, 1, 2, 5, 300):
+                found, who = np.zeros(300, np.int64), np.zeros(300)
+                for _ in range(20):
+                    _note(count, found, who, 200)
+                np.testing.assert_array_equal(found, np.where(np.arange(300) < count, 20, 0))
+    finally:
+        jit.set_num_threads(before)
+
+
+@jit.tasks
+def _fails(task: int, found: Any) -> None:
+    if task == 3:
+        raise ValueError
+    found[task] = 1
+
+
+def test_a_task_that_fails_is_reported() -> None:
+    found = np.zeros(8)
+    with pytest.raises(MemoryError, match="_fails: a task of the kernel failed"):
+        _fails(8, found)
+    with pytest.raises(MemoryError, match="_fails"):
+        _fails.serial(8, found)
+    np.testing.assert_array_equal(found, [1, 1, 1, 0, 1, 1, 1, 1])
 
 
 def test_number_of_threads() -> None:
@@ -168,8 +231,12 @@ def test_bits_do_not_depend_on_the_number_of_threads(monkeypatch: pytest.MonkeyP
                 cpu.average_pool_transpose(images[:, :, :12, :12].repeat(4, 0), **average, size=(23, 23))]
 
     shared = results()
-    with jit._lock:   # whoever does not get it runs the serial twin
+    before = jit.get_num_threads()
+    try:
+        jit.set_num_threads(1)
         serial = results()
+    finally:
+        jit.set_num_threads(before)
     for one, other in zip(shared, serial, strict=True):
         np.testing.assert_array_equal(one, other, strict=True)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.kernels import cpu, reference
-from chainrule.state import Flag
+from chainrule.state import Flag, state
 
 BACKENDS: dict[str, Any] = {"reference": reference, "cpu": cpu}
 BY_TYPE: dict[type, Any] = {np.ndarray: cpu}
@@ -20,6 +20,11 @@ def of(array: Any) -> Any:
         if kind in BY_TYPE:
             return BY_TYPE[kind]
     raise TypeError(f"no backend computes on {type(array).__name__} objects; convert it with chainrule.tensor(...)")
+
+
+def find(name: str) -> Any:
+    """The function of this name in the backend that computes on NumPy arrays in this thread; None where it has none."""
+    return getattr(state.backend or cpu, name, None)
 
 
 class backend(Flag):

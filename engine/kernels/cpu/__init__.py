@@ -26,6 +26,12 @@ WHERE = {
     # linear
     "linear": "linear",
     "linear_grad": "linear",
+    # optimizers
+    "adam_step": "optimizers",
+    "rmsprop_step": "optimizers",
+    "scale_and_clamp": "optimizers",
+    "sgd_step": "optimizers",
+    "sum_of_squares": "optimizers",
     # pooling
     "add_to_planes": "pooling",
     "average_pool": "pooling",

@@ -16,13 +16,13 @@ import numpy as np
 
 from chainrule.kernels.cpu.blas import gemm
 from chainrule.kernels.cpu.exponential import exp
-from chainrule.kernels.cpu.jit import jit, prange
+from chainrule.kernels.cpu.jit import jit, tasks
 from chainrule.kernels.cpu.linear import _declines
 
 # Scores of one block: a block of queries times a block of keys, which stay in the second cache with their keys.
 QUERIES, KEYS = 64, 128
 LANES = 16  # running maxima of a row, side by side
-# From this many multiplications on, threads share the work; waking them takes longer than the serial twin below it.
+# From this many multiplications on, threads share the work.
 SHARED = 1 << 19
 
 
@@ -75,8 +75,8 @@ def _scores(q: Any, k: Any, bias: Any, scale: float, causal: bool, top: int, lef
                 line[j] = hidden
 
 
-@jit(parallel=True)
-def _forward(q: Any, k: Any, v: Any, serving: Any, bias: Any, biased: Any, scale: float, causal: bool, out: Any,
+@tasks
+def _forward(task: int, q: Any, k: Any, v: Any, serving: Any, bias: Any, biased: Any, scale: float, causal: bool, out: Any,
              lse: Any) -> None:
     """q (B, L, E), k (K, S, E), v (K, S, D) -> out (B, L, D), lse (B, L); serving (B,): which keys a batch entry uses.
 
@@ -86,79 +86,77 @@ def _forward(q: Any, k: Any, v: Any, serving: Any, bias: Any, biased: Any, scale
     keys, width = v.shape[1], v.shape[2]
     blocks = (length + QUERIES - 1) // QUERIES
     zero, one, least = q.dtype.type(0), q.dtype.type(1), q.dtype.type(-math.inf)
-    for task in prange(batch * blocks):
-        b, top = task // blocks, (blocks - 1 - task % blocks) * QUERIES  # the last see most keys: begin with them
-        rows = min(QUERIES, length - top)
-        end = min(keys, top + rows) if causal else keys
-        own_k, own_v = k[serving[b]], v[serving[b]]
-        own_bias = bias[biased[b]]
-        sums, tops = np.zeros(rows, q.dtype), np.full(rows, least)
-        lanes, buffer = np.empty(LANES, q.dtype), np.empty(rows * min(KEYS, keys), q.dtype)
-        mean = out[b, top : top + rows]
-        mean[:] = zero
-        for left in range(0, end, KEYS):
-            columns = min(KEYS, end - left)
-            s = buffer[: rows * columns].reshape(rows, columns)
-            _scores(q[b], own_k, own_bias, scale, causal, top, left, s)
-            for i in range(rows):
-                largest = _largest(s[i], lanes, tops[i])
-                shift = zero if largest == least else largest
-                shrink = exp(tops[i] - shift)
-                tops[i] = largest
-                sums[i] = sums[i] * shrink + _exponentials(s[i], shift)
-                if left:
-                    line = mean[i]
-                    for j in range(np.uint64(width)):
-                        line[j] *= shrink
-            gemm(False, False, rows, width, columns, 1.0, s, columns, own_v[left:], width, 1.0, mean, width)
+    b, top = task // blocks, (blocks - 1 - task % blocks) * QUERIES  # the last see most keys: begin with them
+    rows = min(QUERIES, length - top)
+    end = min(keys, top + rows) if causal else keys
+    own_k, own_v = k[serving[b]], v[serving[b]]
+    own_bias = bias[biased[b]]
+    sums, tops = np.zeros(rows, q.dtype), np.full(rows, least)
+    lanes, buffer = np.empty(LANES, q.dtype), np.empty(rows * min(KEYS, keys), q.dtype)
+    mean = out[b, top : top + rows]
+    mean[:] = zero
+    for left in range(0, end, KEYS):
+        columns = min(KEYS, end - left)
+        s = buffer[: rows * columns].reshape(rows, columns)
+        _scores(q[b], own_k, own_bias, scale, causal, top, left, s)
         for i in range(rows):
-            line = mean[i]
-            seeing = sums[i] != zero  # NaN too
-            share = one / sums[i] if seeing else zero
-            for j in range(np.uint64(width)):
-                line[j] *= share
-            lse[b, top + i] = tops[i] + np.log(sums[i]) if seeing else zero
+            largest = _largest(s[i], lanes, tops[i])
+            shift = zero if largest == least else largest
+            shrink = exp(tops[i] - shift)
+            tops[i] = largest
+            sums[i] = sums[i] * shrink + _exponentials(s[i], shift)
+            if left:
+                line = mean[i]
+                for j in range(np.uint64(width)):
+                    line[j] *= shrink
+        gemm(False, False, rows, width, columns, 1.0, s, columns, own_v[left:], width, 1.0, mean, width)
+    for i in range(rows):
+        line = mean[i]
+        seeing = sums[i] != zero  # NaN too
+        share = one / sums[i] if seeing else zero
+        for j in range(np.uint64(width)):
+            line[j] *= share
+        lse[b, top + i] = tops[i] + np.log(sums[i]) if seeing else zero
 
 
-@jit(parallel=True)
-def _backward(g: Any, q: Any, k: Any, v: Any, order: Any, starts: Any, bias: Any, biased: Any, scale: float,
+@tasks
+def _backward(task: int, g: Any, q: Any, k: Any, v: Any, order: Any, starts: Any, bias: Any, biased: Any, scale: float,
               causal: bool, out: Any, lse: Any, dq: Any, dk: Any, dv: Any) -> None:
     """dq, dk, dv, zeros on entry. One task for each entry of k: it serves the entries order[starts[task] …] of q."""
     length, size = q.shape[1], q.shape[2]
     keys, width = v.shape[1], v.shape[2]
-    for task in prange(k.shape[0]):
-        buffers = np.empty((2, min(QUERIES, length) * min(KEYS, keys)), q.dtype)
-        delta = np.empty(QUERIES, q.dtype)
-        for place in range(starts[task], starts[task + 1]):
-            b = order[place]
-            own_bias = bias[biased[b]]
-            for top in range(0, length, QUERIES):
-                rows = min(QUERIES, length - top)
+    buffers = np.empty((2, min(QUERIES, length) * min(KEYS, keys)), q.dtype)
+    delta = np.empty(QUERIES, q.dtype)
+    for place in range(starts[task], starts[task + 1]):
+        b = order[place]
+        own_bias = bias[biased[b]]
+        for top in range(0, length, QUERIES):
+            rows = min(QUERIES, length - top)
+            for i in range(rows):
+                # Σ_j weight_j * (g . v_j) = g . out: what the softmax's derivative takes off every score's gradient
+                total, given, mean = q.dtype.type(0), g[b, top + i], out[b, top + i]
+                for j in range(np.uint64(width)):
+                    total += given[j] * mean[j]
+                delta[i] = total
+            end = min(keys, top + rows) if causal else keys
+            for left in range(0, end, KEYS):
+                columns = min(KEYS, end - left)
+                p = buffers[0, : rows * columns].reshape(rows, columns)
+                d = buffers[1, : rows * columns].reshape(rows, columns)
+                _scores(q[b], k[task], own_bias, scale, causal, top, left, p)
+                gemm(False, True, rows, columns, width, 1.0, g[b, top:], width, v[task, left:], width, 0.0,
+                     d, columns)
                 for i in range(rows):
-                    # Σ_j weight_j * (g . v_j) = g . out: what the softmax's derivative takes off every score's gradient
-                    total, given, mean = q.dtype.type(0), g[b, top + i], out[b, top + i]
-                    for j in range(np.uint64(width)):
-                        total += given[j] * mean[j]
-                    delta[i] = total
-                end = min(keys, top + rows) if causal else keys
-                for left in range(0, end, KEYS):
-                    columns = min(KEYS, end - left)
-                    p = buffers[0, : rows * columns].reshape(rows, columns)
-                    d = buffers[1, : rows * columns].reshape(rows, columns)
-                    _scores(q[b], k[task], own_bias, scale, causal, top, left, p)
-                    gemm(False, True, rows, columns, width, 1.0, g[b, top:], width, v[task, left:], width, 0.0,
-                         d, columns)
-                    for i in range(rows):
-                        _exponentials(p[i], lse[b, top + i])
-                        weights, line, less = p[i], d[i], delta[i]
-                        for j in range(np.uint64(columns)):
-                            line[j] = weights[j] * (line[j] - less)
-                    gemm(True, False, columns, width, rows, 1.0, p, columns, g[b, top:], width, 1.0,
-                         dv[task, left:], width)
-                    gemm(False, False, rows, size, columns, scale, d, columns, k[task, left:], size, 1.0,
-                         dq[b, top:], size)
-                    gemm(True, False, columns, size, rows, scale, d, columns, q[b, top:], size, 1.0,
-                         dk[task, left:], size)
+                    _exponentials(p[i], lse[b, top + i])
+                    weights, line, less = p[i], d[i], delta[i]
+                    for j in range(np.uint64(columns)):
+                        line[j] = weights[j] * (line[j] - less)
+                gemm(True, False, columns, width, rows, 1.0, p, columns, g[b, top:], width, 1.0,
+                     dv[task, left:], width)
+                gemm(False, False, rows, size, columns, scale, d, columns, k[task, left:], size, 1.0,
+                     dq[b, top:], size)
+                gemm(True, False, columns, size, rows, scale, d, columns, q[b, top:], size, 1.0,
+                     dk[task, left:], size)
 
 
 class _Layout:
@@ -201,7 +199,7 @@ class _Layout:
         return g.sum(axis=axes, keepdims=True).reshape(like.shape) if axes else g
 
     def run(self, kernel: Any) -> Any:
-        """The kernel over threads, or its serial twin where there is too little to share."""
+        """The kernel over threads, or on this thread alone where there is too little to share."""
         work = self.serving.size * self.q.shape[1] * self.k.shape[1] * (self.q.shape[2] + self.v.shape[2])
         return kernel if work >= SHARED else kernel.serial
 
@@ -218,7 +216,8 @@ def scaled_dot_product_attention(query: Any, key: Any, value: Any, attn_mask: An
     own = _Layout(query, key, value, attn_mask, enable_gqa)
     out = np.empty((*own.q.shape[:2], own.v.shape[2]), query.dtype)
     lse = np.empty(own.q.shape[:2], query.dtype)
-    own.run(_forward)(own.q, own.k, own.v, own.serving, own.bias, own.biased, scale, is_causal, out, lse)
+    blocks = -(-own.q.shape[1] // QUERIES)
+    own.run(_forward)(len(own.q) * blocks, own.q, own.k, own.v, own.serving, own.bias, own.biased, scale, is_causal, out, lse)
     return out.reshape(*own.lead, *out.shape[1:]), {"lse": lse}
 
 
@@ -231,7 +230,7 @@ def scaled_dot_product_attention_grad(g: Any, query: Any, key: Any, value: Any, 
     dq, dk, dv = np.zeros_like(own.q), np.zeros_like(own.k), np.zeros_like(own.v)
     order = np.argsort(own.serving, kind="stable")
     starts = np.searchsorted(own.serving[order], np.arange(len(own.k) + 1))
-    own.run(_backward)(own.flat(g, own.lead), own.q, own.k, own.v, order, starts, own.bias, own.biased, scale,
+    own.run(_backward)(len(own.k), own.flat(g, own.lead), own.q, own.k, own.v, order, starts, own.bias, own.biased, scale,
                        is_causal, own.flat(out, own.lead), lse, dq, dk, dv)
     return (own.gathered(dq, own.lead, query), own.gathered(dk, own.served, key), own.gathered(dv, own.served, value),
             None)

@@ -1,7 +1,7 @@
 """Matrix products inside kernels: a private OpenBLAS, called from compiled code through external symbols.
 
 The library is the wheel scipy-openblas64, the one that NumPy's own builds use. Ours is a copy of its own, loaded with
-local symbols and pinned to one thread: the threads are numba's, and two pools would fight, while NumPy's copy keeps the
+local symbols and pinned to one thread: the threads are our own (pool.py), and two pools would fight, while NumPy's copy keeps the
 user's setting. A kernel that refers to a ctypes function cannot be cached on disk; one that refers to an external
 symbol can, since the symbol is registered under its name before cached code is linked.
 

@@ -21,14 +21,14 @@ import numpy as np
 from chainrule.kernels import reference
 from chainrule.kernels.cpu.blas import AVAILABLE, gemm
 from chainrule.kernels.cpu.depthwise import depthwise, depthwise_transpose, depthwise_weight
-from chainrule.kernels.cpu.jit import jit, prange
+from chainrule.kernels.cpu.jit import jit, tasks
 from chainrule.kernels.cpu.planes import is_plane, pair, plane
 from chainrule.kernels.reference.convolution import check_arguments
 from chainrule.kernels.reference.windows import Sizes
 
 # Fewer multiplications than this are left to NumPy, so that tiny arrays (a gradient check's) compile nothing.
 SMALLEST = 1 << 14
-# From this many on, threads share the work; waking them takes longer than the serial twin below it.
+# From this many on, threads share the work.
 SHARED = 1 << 20
 # Elements of one tile's columns: float32 fills half a megabyte, which a core's second-level cache holds.
 TILE = 1 << 17
@@ -114,68 +114,65 @@ def _add_columns(columns: Any, x: Any, first: int, width: int, kernel_height: in
                 line += 1
 
 
-@jit(parallel=True)
-def _forward(x: Any, weight: Any, y: Any, stride: Any, padding: Any, dilation: Any, groups: int, rows: int) -> None:
+@tasks
+def _forward(task: int, x: Any, weight: Any, y: Any, stride: Any, padding: Any, dilation: Any, groups: int, rows: int) -> None:
     """y (N, O, OH, OW) from x (N, C, H, W) and weight (O, C / G, KH, KW), in tiles of `rows` output rows."""
     batch, outputs, out_height, out_width = y.shape
     inner, kernel_height, kernel_width = weight.shape[1], weight.shape[2], weight.shape[3]
     share, depth, positions = outputs // groups, inner * kernel_height * kernel_width, out_height * out_width
     tiles = (out_height + rows - 1) // rows
-    for task in prange(batch * groups * tiles):
-        n, group, tile = task // (groups * tiles), task // tiles % groups, task % tiles
-        row = tile * rows
-        count = min(rows, out_height - row)
-        columns = np.empty((depth, count * out_width), x.dtype)
-        _fill_columns(columns, x[n], group * inner, inner, kernel_height, kernel_width,
-                      stride, padding, dilation, row, count, out_width)
-        # (O/G, C/G K) @ (C/G K, tile) -> y[n, group, tile]
-        gemm(False, False, share, count * out_width, depth, 1.0, weight[group * share:], depth,
-             columns, count * out_width, 0.0, y[n, group * share:, row:], positions)
+    n, group, tile = task // (groups * tiles), task // tiles % groups, task % tiles
+    row = tile * rows
+    count = min(rows, out_height - row)
+    columns = np.empty((depth, count * out_width), x.dtype)
+    _fill_columns(columns, x[n], group * inner, inner, kernel_height, kernel_width,
+                  stride, padding, dilation, row, count, out_width)
+    # (O/G, C/G K) @ (C/G K, tile) -> y[n, group, tile]
+    gemm(False, False, share, count * out_width, depth, 1.0, weight[group * share:], depth,
+         columns, count * out_width, 0.0, y[n, group * share:, row:], positions)
 
 
-@jit(parallel=True)
-def _transpose(y: Any, weight: Any, x: Any, stride: Any, padding: Any, dilation: Any, groups: int, rows: int,
+@tasks
+def _transpose(task: int, y: Any, weight: Any, x: Any, stride: Any, padding: Any, dilation: Any, groups: int, rows: int,
                block: int) -> None:
     """x (N, C, H, W) of zeros += the adjoint of _forward at y, in blocks of input channels and tiles of output rows."""
     batch, outputs, out_height, out_width = y.shape
     inner, kernel_height, kernel_width = weight.shape[1], weight.shape[2], weight.shape[3]
     share, kernel, positions = outputs // groups, kernel_height * kernel_width, out_height * out_width
     blocks = (inner + block - 1) // block
-    for task in prange(batch * groups * blocks):
-        n, group, first = task // (groups * blocks), task // blocks % groups, task % blocks * block
-        width = min(block, inner - first)
-        columns = np.empty((width * kernel, rows * out_width), x.dtype)
-        for row in range(0, out_height, rows):
-            count = min(rows, out_height - row)
-            # (C/G K, O/G) @ (O/G, tile) -> columns
-            gemm(True, False, width * kernel, count * out_width, share, 1.0, weight[group * share:, first:],
-                 inner * kernel, y[n, group * share:, row:], positions, 0.0, columns, rows * out_width)
-            _add_columns(columns, x[n], group * inner + first, width, kernel_height, kernel_width,
-                         stride, padding, dilation, row, count, out_width)
+    n, group, first = task // (groups * blocks), task // blocks % groups, task % blocks * block
+    width = min(block, inner - first)
+    columns = np.empty((width * kernel, rows * out_width), x.dtype)
+    for row in range(0, out_height, rows):
+        count = min(rows, out_height - row)
+        # (C/G K, O/G) @ (O/G, tile) -> columns
+        gemm(True, False, width * kernel, count * out_width, share, 1.0, weight[group * share:, first:],
+             inner * kernel, y[n, group * share:, row:], positions, 0.0, columns, rows * out_width)
+        _add_columns(columns, x[n], group * inner + first, width, kernel_height, kernel_width,
+                     stride, padding, dilation, row, count, out_width)
 
 
-@jit(parallel=True)
-def _weight(x: Any, y: Any, sums: Any, stride: Any, padding: Any, dilation: Any, groups: int, rows: int,
+@tasks
+def _weight(task: int, x: Any, y: Any, sums: Any, stride: Any, padding: Any, dilation: Any, groups: int, rows: int,
             block: int) -> None:
     """sums (shares, O, C / G, KH, KW): each share of the images adds up its part of the adjoint in the weight."""
     batch, outputs, out_height, out_width = y.shape
     shares, inner, kernel_height, kernel_width = sums.shape[0], sums.shape[2], sums.shape[3], sums.shape[4]
     part, kernel, positions = outputs // groups, kernel_height * kernel_width, out_height * out_width
     blocks = (inner + block - 1) // block
-    for task in prange(shares * groups * blocks):
-        own, group, first = task // (groups * blocks), task // blocks % groups, task % blocks * block
-        width = min(block, inner - first)
-        columns = np.empty((width * kernel, rows * out_width), x.dtype)
-        beta = 0.0
-        for n in range(own * batch // shares, (own + 1) * batch // shares):
-            for row in range(0, out_height, rows):
-                count = min(rows, out_height - row)
-                _fill_columns(columns, x[n], group * inner + first, width, kernel_height, kernel_width,
-                              stride, padding, dilation, row, count, out_width)
-                # (O/G, tile) @ (tile, C/G K) -> sums
-                gemm(False, True, part, width * kernel, count * out_width, 1.0, y[n, group * part:, row:], positions,
-                     columns, rows * out_width, beta, sums[own, group * part:, first:], inner * kernel)
-                beta = 1.0
+    own, group, first = task // (groups * blocks), task // blocks % groups, task % blocks * block
+    width = min(block, inner - first)
+    columns = np.empty((width * kernel, rows * out_width), x.dtype)
+    beta = 0.0
+    for n in range(own * batch // shares, (own + 1) * batch // shares):
+        for row in range(0, out_height, rows):
+            count = min(rows, out_height - row)
+            _fill_columns(columns, x[n], group * inner + first, width, kernel_height, kernel_width,
+                          stride, padding, dilation, row, count, out_width)
+            # (O/G, tile) @ (tile, C/G K) -> sums
+            gemm(False, True, part, width * kernel, count * out_width, 1.0, y[n, group * part:, row:], positions,
+                 columns, rows * out_width, beta, sums[own, group * part:, first:], inner * kernel)
+            beta = 1.0
 
 
 def _declines(first: Any, second: Any, work: int) -> bool:
@@ -189,7 +186,7 @@ def _is_depthwise(inner: int, groups: int) -> bool:
 
 
 def _form(kernel: Any, work: int) -> Any:
-    """The kernel over threads, or its serial twin where there is too little to share."""
+    """The kernel over threads, or on this thread alone where there is too little to share."""
     return kernel if work >= SHARED else kernel.serial
 
 
@@ -216,11 +213,14 @@ def convolution(x: Any, weight: Any, *, stride: Sizes, padding: Sizes, dilation:
     shape = (x.shape[0], weight.shape[0], *pair(1, out))
     if _is_depthwise(weight.shape[1], groups):
         y = np.empty(shape, x.dtype)
-        _form(depthwise, work)(plane(x), plane(weight), y, pair(1, stride), pair(0, padding), pair(1, dilation))
+        _form(depthwise, work)(x.shape[0] * x.shape[1], plane(x), plane(weight), y, pair(1, stride), pair(0, padding),
+                               pair(1, dilation))
         return y.reshape(*shape[:2], *out)
     y = np.empty(shape, x.dtype)
-    _form(_forward, work)(plane(x), plane(weight), y, pair(1, stride), pair(0, padding), pair(1, dilation), int(groups),
-                          _tile_rows(prod(weight.shape[1:]), y.shape[2:]))
+    rows = _tile_rows(prod(weight.shape[1:]), y.shape[2:])
+    count = x.shape[0] * int(groups) * -(-y.shape[2] // rows)
+    _form(_forward, work)(count, plane(x), plane(weight), y, pair(1, stride), pair(0, padding), pair(1, dilation), int(groups),
+                          rows)
     return y.reshape(*y.shape[:2], *out)
 
 
@@ -242,10 +242,12 @@ def convolution_transpose(y: Any, weight: Any, *, stride: Sizes, padding: Sizes,
     x = np.zeros((*shape[:2], *pair(1, size)), y.dtype)
     y, weight = plane(y), plane(weight)
     if _is_depthwise(inner, groups):
-        _form(depthwise_transpose, work)(y, weight, x, pair(1, stride), pair(0, padding), pair(1, dilation))
+        _form(depthwise_transpose, work)(x.shape[0] * x.shape[1], y, weight, x, pair(1, stride), pair(0, padding),
+                                         pair(1, dilation))
         return x.reshape(shape)
     block = -(-inner // _blocks(inner, weight.shape[2:], SHARES // max(1, y.shape[0] * groups)))
-    _form(_transpose, work)(y, weight, x, pair(1, stride), pair(0, padding), pair(1, dilation), int(groups),
+    count = x.shape[0] * int(groups) * -(-inner // block)
+    _form(_transpose, work)(count, y, weight, x, pair(1, stride), pair(0, padding), pair(1, dilation), int(groups),
                             _tile_rows(block * prod(weight.shape[2:]), y.shape[2:]), block)
     return x.reshape(shape)
 
@@ -274,6 +276,7 @@ def convolution_weight(x: Any, y: Any, *, stride: Sizes, padding: Sizes, dilatio
     shares = max(1, min(x.shape[0], SHARES // (groups * blocks)))
     block = -(-inner // blocks)
     sums = np.empty((shares, *shape[:2], *kernel), x.dtype)
-    _form(_weight, work)(x, y, sums, pair(1, stride), pair(0, padding), pair(1, dilation), int(groups),
+    count = shares * int(groups) * -(-inner // block)
+    _form(_weight, work)(count, x, y, sums, pair(1, stride), pair(0, padding), pair(1, dilation), int(groups),
                          _tile_rows(block * prod(kernel), y.shape[2:]), block)
     return (sums[0] if shares == 1 else sums.sum(0)).reshape(shape)

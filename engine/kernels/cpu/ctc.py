@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.kernels.cpu.jit import jit, prange
+from chainrule.kernels.cpu.jit import jit, tasks
 from chainrule.kernels.cpu.linear import _declines
 from chainrule.kernels.cpu.recurrent import _plain
 
@@ -27,43 +27,41 @@ def _log_sum(a: float, b: float, c: float) -> float:
     return top + math.log(math.exp(a - top) + math.exp(b - top) + math.exp(c - top))
 
 
-@jit(parallel=True)
-def _alphas(log_probs: Any, states: Any, steps: Any, ends: Any, alphas: Any, losses: Any) -> None:
+@tasks
+def _alphas(n: int, log_probs: Any, states: Any, steps: Any, ends: Any, alphas: Any, losses: Any) -> None:
     """alphas (T, N, 2S + 1) and losses (N,) of log_probs (T, N, C) and states (N, 2S + 1)."""
     never = -math.inf
-    for n in prange(losses.size):
-        last = 2 * ends[n]
-        before = np.full(last + 1, never)
-        before[0] = 0.0
-        for t in range(steps[n]):
-            after = alphas[t, n]
-            for s in range(last + 1):
-                one = before[s - 1] if s > 0 else never
-                two = before[s - 2] if s > 1 and states[n, s] != states[n, s - 2] else never
-                after[s] = log_probs[t, n, states[n, s]] + _log_sum(before[s], one, two)
-            before = after
-        losses[n] = -_log_sum(before[last], before[last - 1] if last > 0 else never, never)
+    last = 2 * ends[n]
+    before = np.full(last + 1, never)
+    before[0] = 0.0
+    for t in range(steps[n]):
+        after = alphas[t, n]
+        for s in range(last + 1):
+            one = before[s - 1] if s > 0 else never
+            two = before[s - 2] if s > 1 and states[n, s] != states[n, s - 2] else never
+            after[s] = log_probs[t, n, states[n, s]] + _log_sum(before[s], one, two)
+        before = after
+    losses[n] = -_log_sum(before[last], before[last - 1] if last > 0 else never, never)
 
 
-@jit(parallel=True)
-def _gradient(g: Any, log_probs: Any, states: Any, steps: Any, ends: Any, alphas: Any, losses: Any, d: Any) -> None:
+@tasks
+def _gradient(n: int, g: Any, log_probs: Any, states: Any, steps: Any, ends: Any, alphas: Any, losses: Any, d: Any) -> None:
     """d (T, N, C), given as zeros; a sequence that no walk spells keeps them."""
     never = -math.inf
-    for n in prange(losses.size):
-        if losses[n] == math.inf:
-            continue
-        last = 2 * ends[n]
-        ahead, beta = np.full(last + 3, never), np.full(last + 1, never)  # ahead: β and the step's own probability
-        beta[last] = 0.0
-        if last > 0:
-            beta[last - 1] = 0.0
-        for t in range(steps[n] - 1, -1, -1):
-            for s in range(last + 1):
-                d[t, n, states[n, s]] -= g[n] * math.exp(alphas[t, n, s] + beta[s] + losses[n])
-                ahead[s] = beta[s] + log_probs[t, n, states[n, s]]
-            for s in range(last + 1):
-                two = ahead[s + 2] if s + 2 <= last and states[n, s + 2] != states[n, s] else never
-                beta[s] = _log_sum(ahead[s], ahead[s + 1], two)
+    if losses[n] == math.inf:
+        return
+    last = 2 * ends[n]
+    ahead, beta = np.full(last + 3, never), np.full(last + 1, never)  # ahead: β and the step's own probability
+    beta[last] = 0.0
+    if last > 0:
+        beta[last - 1] = 0.0
+    for t in range(steps[n] - 1, -1, -1):
+        for s in range(last + 1):
+            d[t, n, states[n, s]] -= g[n] * math.exp(alphas[t, n, s] + beta[s] + losses[n])
+            ahead[s] = beta[s] + log_probs[t, n, states[n, s]]
+        for s in range(last + 1):
+            two = ahead[s + 2] if s + 2 <= last and states[n, s + 2] != states[n, s] else never
+            beta[s] = _log_sum(ahead[s], ahead[s + 1], two)
 
 
 def ctc_loss(log_probs: Any, states: Any, input_lengths: Any, target_lengths: Any) -> Any:
@@ -72,7 +70,7 @@ def ctc_loss(log_probs: Any, states: Any, input_lengths: Any, target_lengths: An
         return NotImplemented
     steps, count, _ = log_probs.shape
     alphas, losses = np.empty((steps, count, states.shape[1])), np.empty(count)
-    _alphas(_plain(log_probs), _plain(states), _plain(input_lengths), _plain(target_lengths), alphas, losses)
+    _alphas(count, _plain(log_probs), _plain(states), _plain(input_lengths), _plain(target_lengths), alphas, losses)
     return losses.astype(log_probs.dtype), {"alphas": alphas, "losses": losses}
 
 
@@ -80,5 +78,6 @@ def ctc_loss_grad(g: Any, log_probs: Any, states: Any, input_lengths: Any, targe
                   losses: Any) -> Any:
     """The gradient of `ctc_loss` by log_probs; the other inputs are integers."""
     d = np.zeros(log_probs.shape, log_probs.dtype)
-    _gradient(_plain(g), _plain(log_probs), _plain(states), _plain(input_lengths), _plain(target_lengths), alphas, losses, d)
+    _gradient(len(losses), _plain(g), _plain(log_probs), _plain(states), _plain(input_lengths), _plain(target_lengths), alphas,
+              losses, d)
     return d, None, None, None

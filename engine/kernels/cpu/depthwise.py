@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.kernels.cpu.jit import jit, prange
+from chainrule.kernels.cpu.jit import jit, tasks
 
 # Elements of a piece that are worked on at a time, by all kernel elements, while they are in the first-level cache
 BLOCK = 1 << 12
@@ -79,22 +79,87 @@ def _move(buffer: Any, x: Any, stride: Any, padding: Any, backward: bool) -> Non
                             phases[start + j] = plane[first + j * step]
 
 
-@jit(parallel=True)
-def depthwise(x: Any, weight: Any, y: Any, stride: Any, padding: Any, dilation: Any) -> None:
+@tasks
+def depthwise(task: int, x: Any, weight: Any, y: Any, stride: Any, padding: Any, dilation: Any) -> None:
     """y (N, O, OH, OW) = the convolution of x (N, C, H, W) with weight (O, 1, KH, KW) in C groups."""
     channels, outputs, out_height, out_width = x.shape[1], y.shape[1], y.shape[2], y.shape[3]
     multiplier, kernel_height, kernel_width = outputs // channels, weight.shape[2], weight.shape[3]
     above, rows = _phases(out_height, kernel_height, stride[0], dilation[0])
     beside, columns = _phases(out_width, kernel_width, stride[1], dilation[1])
     length = (out_height - 1) * columns + out_width
-    for task in prange(x.shape[0] * channels):
-        n, channel = task // channels, task % channels
-        buffer = np.zeros((above, beside, rows, columns), x.dtype)
+    n, channel = task // channels, task % channels
+    buffer = np.zeros((above, beside, rows, columns), x.dtype)
+    _move(buffer, x[n, channel], stride, padding, False)
+    source = buffer.reshape(-1)
+    total = np.empty(out_height * columns, x.dtype)
+    for o in range(channel * multiplier, (channel + 1) * multiplier):
+        total[:] = 0
+        for start in range(0, length, BLOCK):
+            count = np.uint64(min(BLOCK, length - start))
+            to = np.uint64(start)
+            for kh in range(kernel_height):
+                r, i = _piece(kh, stride[0], dilation[0])
+                for kw in range(kernel_width):
+                    s, j = _piece(kw, stride[1], dilation[1])
+                    at = np.uint64(((r * beside + s) * rows + i) * columns + j + start)
+                    factor = weight[o, 0, kh, kw]
+                    for k in range(count):
+                        total[to + k] += factor * source[at + k]
+        target = y[n, o].reshape(-1)
+        for i in range(out_height):
+            _copy(total, i * columns, target, i * out_width, out_width)
+
+
+@tasks
+def depthwise_transpose(task: int, y: Any, weight: Any, x: Any, stride: Any, padding: Any, dilation: Any) -> None:
+    """x (N, C, H, W) of zeros becomes the adjoint of depthwise in x at y (N, O, OH, OW)."""
+    channels, outputs, out_height, out_width = x.shape[1], y.shape[1], y.shape[2], y.shape[3]
+    multiplier, kernel_height, kernel_width = outputs // channels, weight.shape[2], weight.shape[3]
+    above, rows = _phases(out_height, kernel_height, stride[0], dilation[0])
+    beside, columns = _phases(out_width, kernel_width, stride[1], dilation[1])
+    length = (out_height - 1) * columns + out_width
+    n, channel = task // channels, task % channels
+    buffer = np.zeros((above, beside, rows, columns), x.dtype)
+    target = buffer.reshape(-1)
+    source = np.zeros(out_height * columns, x.dtype)
+    for o in range(channel * multiplier, (channel + 1) * multiplier):
+        given = y[n, o].reshape(-1)
+        for i in range(out_height):
+            _copy(given, i * out_width, source, i * columns, out_width)
+        for start in range(0, length, BLOCK):
+            count = np.uint64(min(BLOCK, length - start))
+            at = np.uint64(start)
+            for kh in range(kernel_height):
+                r, i = _piece(kh, stride[0], dilation[0])
+                for kw in range(kernel_width):
+                    s, j = _piece(kw, stride[1], dilation[1])
+                    to = np.uint64(((r * beside + s) * rows + i) * columns + j + start)
+                    factor = weight[o, 0, kh, kw]
+                    for k in range(count):
+                        target[to + k] += factor * source[at + k]
+    _move(buffer, x[n, channel], stride, padding, True)
+
+
+@tasks
+def _weight_sums(task: int, x: Any, y: Any, sums: Any, stride: Any, padding: Any, dilation: Any) -> None:
+    """sums (shares, O, KH, KW), float64: each share of the images adds up its part of the adjoint in the weight."""
+    batch, channels, outputs, out_height, out_width = x.shape[0], x.shape[1], y.shape[1], y.shape[2], y.shape[3]
+    shares, kernel_height, kernel_width = sums.shape[0], sums.shape[2], sums.shape[3]
+    multiplier = outputs // channels
+    above, rows = _phases(out_height, kernel_height, stride[0], dilation[0])
+    beside, columns = _phases(out_width, kernel_width, stride[1], dilation[1])
+    length = (out_height - 1) * columns + out_width
+    own, channel = task // channels, task % channels
+    buffer = np.zeros((above, beside, rows, columns), x.dtype)
+    source = buffer.reshape(-1)
+    given = np.zeros(out_height * columns, x.dtype)
+    sums[own, channel * multiplier:(channel + 1) * multiplier] = 0
+    for n in range(own * batch // shares, (own + 1) * batch // shares):
         _move(buffer, x[n, channel], stride, padding, False)
-        source = buffer.reshape(-1)
-        total = np.empty(out_height * columns, x.dtype)
         for o in range(channel * multiplier, (channel + 1) * multiplier):
-            total[:] = 0
+            output = y[n, o].reshape(-1)
+            for i in range(out_height):
+                _copy(output, i * out_width, given, i * columns, out_width)
             for start in range(0, length, BLOCK):
                 count = np.uint64(min(BLOCK, length - start))
                 to = np.uint64(start)
@@ -103,78 +168,10 @@ def depthwise(x: Any, weight: Any, y: Any, stride: Any, padding: Any, dilation: 
                     for kw in range(kernel_width):
                         s, j = _piece(kw, stride[1], dilation[1])
                         at = np.uint64(((r * beside + s) * rows + i) * columns + j + start)
-                        factor = weight[o, 0, kh, kw]
+                        total = x.dtype.type(0)
                         for k in range(count):
-                            total[to + k] += factor * source[at + k]
-            target = y[n, o].reshape(-1)
-            for i in range(out_height):
-                _copy(total, i * columns, target, i * out_width, out_width)
-
-
-@jit(parallel=True)
-def depthwise_transpose(y: Any, weight: Any, x: Any, stride: Any, padding: Any, dilation: Any) -> None:
-    """x (N, C, H, W) of zeros becomes the adjoint of depthwise in x at y (N, O, OH, OW)."""
-    channels, outputs, out_height, out_width = x.shape[1], y.shape[1], y.shape[2], y.shape[3]
-    multiplier, kernel_height, kernel_width = outputs // channels, weight.shape[2], weight.shape[3]
-    above, rows = _phases(out_height, kernel_height, stride[0], dilation[0])
-    beside, columns = _phases(out_width, kernel_width, stride[1], dilation[1])
-    length = (out_height - 1) * columns + out_width
-    for task in prange(x.shape[0] * channels):
-        n, channel = task // channels, task % channels
-        buffer = np.zeros((above, beside, rows, columns), x.dtype)
-        target = buffer.reshape(-1)
-        source = np.zeros(out_height * columns, x.dtype)
-        for o in range(channel * multiplier, (channel + 1) * multiplier):
-            given = y[n, o].reshape(-1)
-            for i in range(out_height):
-                _copy(given, i * out_width, source, i * columns, out_width)
-            for start in range(0, length, BLOCK):
-                count = np.uint64(min(BLOCK, length - start))
-                at = np.uint64(start)
-                for kh in range(kernel_height):
-                    r, i = _piece(kh, stride[0], dilation[0])
-                    for kw in range(kernel_width):
-                        s, j = _piece(kw, stride[1], dilation[1])
-                        to = np.uint64(((r * beside + s) * rows + i) * columns + j + start)
-                        factor = weight[o, 0, kh, kw]
-                        for k in range(count):
-                            target[to + k] += factor * source[at + k]
-        _move(buffer, x[n, channel], stride, padding, True)
-
-
-@jit(parallel=True)
-def _weight_sums(x: Any, y: Any, sums: Any, stride: Any, padding: Any, dilation: Any) -> None:
-    """sums (shares, O, KH, KW), float64: each share of the images adds up its part of the adjoint in the weight."""
-    batch, channels, outputs, out_height, out_width = x.shape[0], x.shape[1], y.shape[1], y.shape[2], y.shape[3]
-    shares, kernel_height, kernel_width = sums.shape[0], sums.shape[2], sums.shape[3]
-    multiplier = outputs // channels
-    above, rows = _phases(out_height, kernel_height, stride[0], dilation[0])
-    beside, columns = _phases(out_width, kernel_width, stride[1], dilation[1])
-    length = (out_height - 1) * columns + out_width
-    for task in prange(shares * channels):
-        own, channel = task // channels, task % channels
-        buffer = np.zeros((above, beside, rows, columns), x.dtype)
-        source = buffer.reshape(-1)
-        given = np.zeros(out_height * columns, x.dtype)
-        sums[own, channel * multiplier:(channel + 1) * multiplier] = 0
-        for n in range(own * batch // shares, (own + 1) * batch // shares):
-            _move(buffer, x[n, channel], stride, padding, False)
-            for o in range(channel * multiplier, (channel + 1) * multiplier):
-                output = y[n, o].reshape(-1)
-                for i in range(out_height):
-                    _copy(output, i * out_width, given, i * columns, out_width)
-                for start in range(0, length, BLOCK):
-                    count = np.uint64(min(BLOCK, length - start))
-                    to = np.uint64(start)
-                    for kh in range(kernel_height):
-                        r, i = _piece(kh, stride[0], dilation[0])
-                        for kw in range(kernel_width):
-                            s, j = _piece(kw, stride[1], dilation[1])
-                            at = np.uint64(((r * beside + s) * rows + i) * columns + j + start)
-                            total = x.dtype.type(0)
-                            for k in range(count):
-                                total += given[to + k] * source[at + k]
-                            sums[own, o, kh, kw] += total
+                            total += given[to + k] * source[at + k]
+                        sums[own, o, kh, kw] += total
 
 
 def depthwise_weight(x: Any, y: Any, kernel: tuple[int, int], stride: Any, padding: Any, dilation: Any,
@@ -182,5 +179,6 @@ def depthwise_weight(x: Any, y: Any, kernel: tuple[int, int], stride: Any, paddi
     """The adjoint of depthwise in the weight: x (N, C, H, W), y (N, O, OH, OW) -> (O, 1, KH, KW)."""
     shares = max(1, min(x.shape[0], SHARES // x.shape[1]))
     sums = np.empty((shares, y.shape[1], *kernel))
-    (_weight_sums.serial if serial else _weight_sums)(x, y, sums, stride, padding, dilation)
+    (_weight_sums.serial if serial else _weight_sums)(sums.shape[0] * x.shape[1], x, y, sums, stride, padding,
+                                                                 dilation)
     return sums.sum(0)[:, None].astype(x.dtype)

@@ -1,143 +1,27 @@
-"""The one door to numba: every kernel of the cpu backend is compiled through `jit`, and through nothing else.
+"""The one door to numba: every kernel of the cpu backend is compiled through `jit` or `tasks`, and through nothing else.
 
-What it adds to `numba.njit`:
+What they add to `numba.njit`:
 
-- **A cache that cannot be stale.** Compiled code is kept on disk in a per-user folder named by a hash of all kernel
-  sources and of the versions of Python, NumPy and numba. numba's own cache looks at one file only, and so returns old
-  code when a helper in another file changed. Where nothing is writable the kernels run uncached, without a word.
-- **Threads that are safe.** numba's `workqueue` layer survives a fork but aborts the process when two Python threads
-  enter it at once. It is therefore kept behind a lock: whoever does not get the lock runs the same kernel compiled
-  without threads (its serial twin). A forked child starts with a lock of its own.
+- **A cache that cannot be stale** (cache.py).
+- **Threads that begin at once.** A kernel whose work can be shared is written as tasks (`@tasks`), which a pool of our own
+  runs (pool.py); it may be called from several Python threads, and survives a fork.
 - **Floating point that keeps NaN and infinity.** Sums may be reordered and contracted, but `nnan` and `ninf` are never
   promised to the compiler.
 """
 
-import hashlib
-import os
-import platform
-import tempfile
-import threading
 from collections.abc import Callable
-from contextlib import suppress
-from functools import cache, update_wrapper
-from pathlib import Path
-from typing import Any, overload
+from functools import update_wrapper
+from inspect import signature
+from typing import Any, ClassVar
 
 import numba
-import numpy
-from numba.core import caching
 
-from chainrule import folders
+from chainrule.kernels.cpu import pool as pools
+from chainrule.kernels.cpu.cache import FAST_MATH, jit
 
-prange = numba.prange
+__all__ = ["FAST_MATH", "Tasks", "get_num_threads", "jit", "set_num_threads", "tasks"]
 
-# No nnan and no ninf: a kernel must hand on the NaN that it was given.
-FAST_MATH = frozenset({"contract", "reassoc", "nsz", "arcp", "afn"})
-
-if numba.config.THREADING_LAYER == "default":  # whoever chose a layer by name keeps it
-    numba.config.THREADING_LAYER = "workqueue"
-
-
-# The cache on disk
-
-def cache_root() -> Path:
-    """The per-user folder for compiled kernels of all versions (`NUMBA_CACHE_DIR` is respected)."""
-    return Path(numba.config.CACHE_DIR) / "chainrule" if numba.config.CACHE_DIR else folders.cache_folder()
-
-
-def source_hash(folder: Path) -> str:
-    """A hash of every source in the folder and of the versions that compile them."""
-    digest = hashlib.sha256()
-    versions = (platform.python_version(), numpy.__version__, numba.__version__)
-    digest.update("\0".join(versions).encode())
-    for source in sorted(folder.glob("*.py")):
-        digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
-    return digest.hexdigest()[:24]
-
-
-@cache
-def cache_folder() -> Path | None:
-    """Where this version's compiled kernels are kept; None where no folder can be written."""
-    try:
-        folder = cache_root() / source_hash(Path(__file__).parent)
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-    except (OSError, RuntimeError):  # RuntimeError: there is no home directory
-        return None
-    return folder
-
-
-class _Locator(caching._CacheLocator):  # type: ignore[misc, unused-ignore]
-    """Tells numba's cache to use our folder; since its name holds the sources' hash, nothing in it is ever stale."""
-
-    def __init__(self, function: Any, folder: Path) -> None:
-        self.function = function
-        self.folder = folder
-
-    def get_cache_path(self) -> str:
-        return str(self.folder)
-
-    def get_source_stamp(self) -> str:
-        return self.folder.name
-
-    def get_disambiguator(self) -> str:
-        return str(self.function.__code__.co_firstlineno)
-
-    @classmethod
-    def from_function(cls, py_func: Any, py_file: str) -> "_Locator | None":
-        # Only what the hash covers may be kept: a kernel from elsewhere is compiled in every process.
-        folder = cache_folder() if Path(py_file).parent == Path(__file__).parent else None
-        return None if folder is None else cls(py_func, folder)
-
-
-class _Implementation(caching.CompileResultCacheImpl):  # type: ignore[misc, unused-ignore]
-    _locator_classes = (_Locator,)
-
-
-class _Cache(caching.FunctionCache):  # type: ignore[misc, unused-ignore]
-    """numba's cache of compiled functions, which may fail to read or write (a full disk, a torn file) but never raises."""
-
-    _impl_class = _Implementation
-
-    def load_overload(self, sig: Any, target_context: Any) -> Any:
-        try:
-            return super().load_overload(sig, target_context)
-        except Exception:  # noqa: BLE001 - unpickling a damaged file raises whatever it likes
-            with suppress(OSError):
-                self.flush()  # an empty index, so that the kernel, compiled anew, can be saved
-            return None
-
-    def save_overload(self, sig: Any, data: Any) -> None:
-        with suppress(OSError):
-            super().save_overload(sig, data)
-
-
-class _ParallelImplementation(_Implementation):
-    """The two forms of a Parallel have one name and line, so their files need two names."""
-
-    def get_filename_base(self, fullname: str, abiflags: str) -> str:
-        return str(super().get_filename_base(fullname, abiflags)) + "-parallel"
-
-
-class _ParallelCache(_Cache):
-    _impl_class = _ParallelImplementation
-
-
-# Threads
-
-_lock = threading.Lock()
-_applied = threading.local()  # numba keeps the number of threads per Python thread; so do we, to set it only on change
 _threads = int(numba.config.NUMBA_NUM_THREADS)
-
-
-def _after_fork() -> None:
-    global _lock, _applied
-    _lock = threading.Lock()
-    _applied = threading.local()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 def set_num_threads(n: int) -> None:
@@ -149,57 +33,56 @@ def set_num_threads(n: int) -> None:
 
 
 def get_num_threads() -> int:
-    """How many threads a parallel kernel uses."""
+    """How many threads a kernel of several tasks uses."""
     return _threads
 
 
-class Parallel:
-    """A kernel in two compiled forms of one source: over numba's threads, and its serial twin.
+class Tasks:
+    """A kernel that consists of tasks: `kernel(n, *arguments)` is `body(task, *arguments)` for task = 0, 1, …, n - 1, shared
+    out among the threads (see pool.py); `kernel.serial(n, *arguments)` the same code on this thread alone."""
 
-    `parallel` and `serial` are the numba functions; calling the object picks one of them.
-    """
+    made: "ClassVar[list[Tasks]]" = []  # all of them, in the order of their definition
 
     def __init__(self, function: Callable[..., Any]) -> None:
         update_wrapper(self, function)
-        self.parallel = _compiled(function, parallel=True)
-        self.serial = _compiled(function, parallel=False)
+        self.made.append(self)
+        self.body = jit(function)
+        self.compiled = jit(_driver(function, self.body))
 
-    def __call__(self, *arguments: Any) -> Any:
-        lock = _lock  # held by name: a fork replaces the global one
-        threads = _threads
-        if threads == 1 or not lock.acquire(blocking=False):
-            return self.serial(*arguments)
-        try:
-            if getattr(_applied, "threads", 0) != threads:
-                numba.set_num_threads(threads)
-                _applied.threads = threads
-            return self.parallel(*arguments)
-        finally:
-            lock.release()
+    def __call__(self, tasks: int, *arguments: Any) -> None:
+        threads, pool = _threads, pools.pool
+        if threads > 1 and tasks > 1 and pool.words[_SLEEPING] > pool.workers + 1 - threads:
+            pool.wake(threads)
+        if self.compiled(pool.address, threads, tasks, *arguments):
+            raise self._failure()
 
+    def serial(self, tasks: int, *arguments: Any) -> None:
+        """All tasks, on this thread."""
+        if self.compiled(0, 1, tasks, *arguments):
+            raise self._failure()
 
-def _compiled(function: Callable[..., Any], parallel: bool) -> Any:
-    options = {"nogil": True, "parallel": parallel, "fastmath": set(FAST_MATH), "error_model": "numpy"}
-    dispatcher = numba.njit(**options)(function)
-    with suppress(RuntimeError, OSError):  # there is nowhere to keep it: the kernel is compiled in every process
-        dispatcher._cache = (_ParallelCache if parallel else _Cache)(function)
-    return dispatcher
+    def _failure(self) -> MemoryError:
+        return MemoryError(f"{self.__name__}: a task of the kernel failed; memory for its intermediate values may have run out")  # type: ignore[attr-defined]
 
 
-@overload
-def jit(function: Callable[..., Any]) -> Any: ...
+_SLEEPING = pools.SLEEPING // 8
 
 
-@overload
-def jit(*, parallel: bool) -> Callable[[Callable[..., Any]], Any]: ...
+def _driver(function: Callable[..., Any], body: Any) -> Any:
+    """`(pool, threads, tasks, *arguments)`: what Python calls. Written out, since numba unpacks named arguments faster, and
+    since the file and line of a function are what its compiled code is filed under."""
+    names = ", ".join(list(signature(function).parameters)[1:])
+    name = f"{function.__name__}_tasks"
+    source = (f"def {name}(_pool, _threads, _count, {names}):\n"
+              f"    _function, _data = _package(_body, ({names},))\n"
+              f"    return _run(_pool, _threads, _function, _data, _count)\n")
+    code = function.__code__
+    space = {"__name__": function.__module__, "_package": pools.package, "_run": pools.run, "_body": body}
+    exec(compile("\n" * (code.co_firstlineno - 1) + source, code.co_filename, "exec"), space)
+    return space[name]
 
 
-def jit(function: Callable[..., Any] | None = None, *, parallel: bool = False) -> Any:
-    """Compile a function at its first call, for the argument types of that call, cached on disk.
-
-    `@jit` gives a numba function, which other kernels may call. `@jit(parallel=True)` gives a `Parallel`, to be called
-    from Python: its `prange` loops run on `get_num_threads()` threads. Compiled code releases the GIL.
-    """
-    if function is None:
-        return Parallel if parallel else jit
-    return Parallel(function) if parallel else _compiled(function, parallel=False)
+def tasks(function: Callable[..., Any]) -> Tasks:
+    """Decorator: a kernel of tasks, compiled at its first call. `body(task, *arguments)` must do the same for a task whoever runs
+    it and whenever; how the work is cut must depend on shapes alone, so that results do not depend on the threads."""
+    return Tasks(function)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.kernels.cpu.blas import AVAILABLE, gemm
-from chainrule.kernels.cpu.jit import jit, prange
+from chainrule.kernels.cpu.jit import tasks
 
 # A task has at least this many multiplications, and a product at most this many tasks.
 TASK, TASKS = 1 << 18, 16
@@ -17,28 +17,27 @@ TASK, TASKS = 1 << 18, 16
 SMALLEST = 2 * TASK
 
 
-@jit(parallel=True)
-def _product(a: Any, b: Any, bias: Any, out: Any, transpose_a: bool, transpose_b: bool, tasks: int) -> None:
+@tasks
+def _product(task: int, a: Any, b: Any, bias: Any, out: Any, transpose_a: bool, transpose_b: bool, tasks: int) -> None:
     """out (M, N) = op(a) @ op(b) + bias, cut along its longer side; bias (N,), or of no elements for none."""
     rows, columns = out.shape
     inner = a.shape[0] if transpose_a else a.shape[1]
     beta = 1.0 if bias.size > 0 else 0.0
     tall = rows >= columns
     side = rows if tall else columns
-    for task in prange(tasks):
-        begin, end = task * side // tasks, (task + 1) * side // tasks
-        top, left = (begin, 0) if tall else (0, begin)
-        height, width = (end - begin, columns) if tall else (rows, end - begin)
-        if bias.size > 0:
-            for i in range(top, top + height):
-                line, shift = out[i], np.uint64(left)
-                for j in range(np.uint64(width)):  # unsigned positions are vectorised (see convolution.py)
-                    line[shift + j] = bias[shift + j]
-        # op(a)'s rows `top …` begin at row `top` of a, or at its column where a is transposed; b alike.
-        first = a[:, top:] if transpose_a else a[top:]
-        second = b[left:] if transpose_b else b[:, left:]
-        gemm(transpose_a, transpose_b, height, width, inner, 1.0, first, a.shape[1], second, b.shape[1],
-             beta, out[top:, left:], columns)
+    begin, end = task * side // tasks, (task + 1) * side // tasks
+    top, left = (begin, 0) if tall else (0, begin)
+    height, width = (end - begin, columns) if tall else (rows, end - begin)
+    if bias.size > 0:
+        for i in range(top, top + height):
+            line, shift = out[i], np.uint64(left)
+            for j in range(np.uint64(width)):  # unsigned positions are vectorised (see convolution.py)
+                line[shift + j] = bias[shift + j]
+    # op(a)'s rows `top …` begin at row `top` of a, or at its column where a is transposed; b alike.
+    first = a[:, top:] if transpose_a else a[top:]
+    second = b[left:] if transpose_b else b[:, left:]
+    gemm(transpose_a, transpose_b, height, width, inner, 1.0, first, a.shape[1], second, b.shape[1],
+         beta, out[top:, left:], columns)
 
 
 def _multiply(a: Any, b: Any, bias: Any = None, *, transpose_a: bool = False, transpose_b: bool = False) -> Any:
@@ -51,7 +50,7 @@ def _multiply(a: Any, b: Any, bias: Any = None, *, transpose_a: bool = False, tr
         return out if bias is None else np.add(out, bias, out=out)
     out = np.empty((rows, columns), a.dtype)
     tasks = max(1, min(TASKS, work // TASK, max(rows, columns)))
-    _product(np.ascontiguousarray(a), np.ascontiguousarray(b), np.empty(0, a.dtype) if bias is None else
+    _product(tasks, np.ascontiguousarray(a), np.ascontiguousarray(b), np.empty(0, a.dtype) if bias is None else
              np.ascontiguousarray(bias), out, transpose_a, transpose_b, tasks)
     return out
 

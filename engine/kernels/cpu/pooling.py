@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from chainrule.kernels import reference
-from chainrule.kernels.cpu.jit import jit, prange
+from chainrule.kernels.cpu.jit import jit, tasks
 from chainrule.kernels.cpu.planes import is_plane, pair, plane
 from chainrule.kernels.reference.pooling import average_divisors, check_output, pooled_size
 from chainrule.kernels.reference.windows import Sizes
 
 # Inputs of fewer elements than this are left to NumPy.
 SMALLEST = 1 << 11
-# From this many on, threads share the work; waking them takes longer than the serial twin below it.
+# From this many on, threads share the work.
 SHARED = 1 << 15
 
 
@@ -27,85 +27,80 @@ def _first_inside(start: int, step: int) -> int:
     return 0 if start >= 0 else (step - 1 - start) // step
 
 
-@jit(parallel=True)
-def _max_indices(x: Any, index: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> None:
+@tasks
+def _max_indices(p: int, x: Any, index: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> None:
     """index (P, OH, OW): the flat position in its plane of x (P, H, W) of each window's maximum, -1 where it sees nothing."""
     planes, height, width = x.shape
     out_height, out_width = index.shape[1], index.shape[2]
-    for p in prange(planes):
-        for i in range(out_height):
-            top = i * stride[0] - padding[0]
-            for j in range(out_width):
-                left = j * stride[1] - padding[1]
-                begin = _first_inside(left, dilation[1])
-                found = -1
-                best = x.dtype.type(0)
-                for kh in range(_first_inside(top, dilation[0]), kernel[0]):
-                    row = top + kh * dilation[0]
-                    if row >= height:
+    for i in range(out_height):
+        top = i * stride[0] - padding[0]
+        for j in range(out_width):
+            left = j * stride[1] - padding[1]
+            begin = _first_inside(left, dilation[1])
+            found = -1
+            best = x.dtype.type(0)
+            for kh in range(_first_inside(top, dilation[0]), kernel[0]):
+                row = top + kh * dilation[0]
+                if row >= height:
+                    break
+                for kw in range(begin, kernel[1]):
+                    column = left + kw * dilation[1]
+                    if column >= width:
                         break
-                    for kw in range(begin, kernel[1]):
-                        column = left + kw * dilation[1]
-                        if column >= width:
-                            break
-                        value = x[p, row, column]
-                        if found < 0 or value > best or np.isnan(value):
-                            best = value
-                            found = row * width + column
-                index[p, i, j] = found
+                    value = x[p, row, column]
+                    if found < 0 or value > best or np.isnan(value):
+                        best = value
+                        found = row * width + column
+            index[p, i, j] = found
 
 
-@jit(parallel=True)
-def _sums(x: Any, y: Any, divisors: Any, kernel: Any, stride: Any, padding: Any) -> None:
+@tasks
+def _sums(p: int, x: Any, y: Any, divisors: Any, kernel: Any, stride: Any, padding: Any) -> None:
     """y (P, OH, OW) = the sums of the windows of x (P, H, W), divided by divisors (OH, OW)."""
     planes, height, width = x.shape
     out_height, out_width = y.shape[1], y.shape[2]
-    for p in prange(planes):
-        for i in range(out_height):
-            top = i * stride[0] - padding[0]
-            for j in range(out_width):
-                left = j * stride[1] - padding[1]
-                total = x.dtype.type(0)
-                for row in range(max(top, 0), min(top + kernel[0], height)):
-                    for column in range(max(left, 0), min(left + kernel[1], width)):
-                        total += x[p, row, column]
-                y[p, i, j] = total / divisors[i, j]
+    for i in range(out_height):
+        top = i * stride[0] - padding[0]
+        for j in range(out_width):
+            left = j * stride[1] - padding[1]
+            total = x.dtype.type(0)
+            for row in range(max(top, 0), min(top + kernel[0], height)):
+                for column in range(max(left, 0), min(left + kernel[1], width)):
+                    total += x[p, row, column]
+            y[p, i, j] = total / divisors[i, j]
 
 
-@jit(parallel=True)
-def _spread(g: Any, x: Any, divisors: Any, kernel: Any, stride: Any, padding: Any) -> None:
+@tasks
+def _spread(p: int, g: Any, x: Any, divisors: Any, kernel: Any, stride: Any, padding: Any) -> None:
     """The adjoint of _sums: x (P, H, W) of zeros += every g / divisor over its window."""
     planes, height, width = x.shape
     out_height, out_width = g.shape[1], g.shape[2]
-    for p in prange(planes):
-        for i in range(out_height):
-            top = i * stride[0] - padding[0]
-            for j in range(out_width):
-                left = j * stride[1] - padding[1]
-                each = g[p, i, j] / divisors[i, j]
-                for row in range(max(top, 0), min(top + kernel[0], height)):
-                    for column in range(max(left, 0), min(left + kernel[1], width)):
-                        x[p, row, column] += each
+    for i in range(out_height):
+        top = i * stride[0] - padding[0]
+        for j in range(out_width):
+            left = j * stride[1] - padding[1]
+            each = g[p, i, j] / divisors[i, j]
+            for row in range(max(top, 0), min(top + kernel[0], height)):
+                for column in range(max(left, 0), min(left + kernel[1], width)):
+                    x[p, row, column] += each
 
 
-@jit(parallel=True)
-def _take(x: Any, indices: Any, out: Any) -> None:
+@tasks
+def _take(p: int, x: Any, indices: Any, out: Any) -> None:
     """out (P, L) = of each plane x (P, S) the elements at its indices (P, L)."""
-    for p in prange(indices.shape[0]):
-        for i in range(indices.shape[1]):
-            out[p, i] = x[p, indices[p, i]]
+    for i in range(indices.shape[1]):
+        out[p, i] = x[p, indices[p, i]]
 
 
-@jit(parallel=True)
-def _add(g: Any, indices: Any, out: Any) -> None:
+@tasks
+def _add(p: int, g: Any, indices: Any, out: Any) -> None:
     """The adjoint of _take: out (P, S) of zeros += every element of g (P, L) at its index (P, L)."""
-    for p in prange(indices.shape[0]):
-        for i in range(indices.shape[1]):
-            out[p, indices[p, i]] += g[p, i]
+    for i in range(indices.shape[1]):
+        out[p, indices[p, i]] += g[p, i]
 
 
 def _form(kernel: Any, array: Any) -> Any:
-    """The kernel over threads, or its serial twin where there is too little to share."""
+    """The kernel over threads, or on this thread alone where there is too little to share."""
     return kernel if array.size >= SHARED else kernel.serial
 
 
@@ -127,7 +122,7 @@ def max_pool_indices(x: Any, *, kernel: Sizes, stride: Sizes, padding: Sizes, di
                                           ceil_mode=ceil_mode)
     out = pooled_size("max_pool", x.shape[2:], kernel, stride, padding, dilation, ceil_mode)
     index = np.empty((x.shape[0] * x.shape[1], *pair(1, out)), np.int64)
-    _form(_max_indices, x)(_planes(x), index, pair(1, kernel), pair(1, stride), pair(0, padding), pair(1, dilation))
+    _form(_max_indices, x)(len(index), _planes(x), index, pair(1, kernel), pair(1, stride), pair(0, padding), pair(1, dilation))
     if max(dilation) > 1 and index.min() < 0:  # only a dilated window can step over the input
         raise ValueError(f"max_pool: a window of kernel {tuple(kernel)} with dilation {tuple(dilation)} and padding "
                          f"{tuple(padding)} sees nothing of an input of spatial size {tuple(x.shape[2:])}")
@@ -149,7 +144,7 @@ def average_pool(x: Any, *, kernel: Sizes, stride: Sizes, padding: Sizes, ceil_m
     out = pooled_size("average_pool", size, kernel, stride, padding, once, ceil_mode)
     divisors = average_divisors(size, kernel, stride, padding, out, count_include_pad, divisor)
     y = np.empty((x.shape[0] * x.shape[1], *pair(1, out)), x.dtype)
-    _form(_sums, x)(_planes(x), y, divisors.astype(x.dtype).reshape(y.shape[1:]), pair(1, kernel), pair(1, stride),
+    _form(_sums, x)(len(y), _planes(x), y, divisors.astype(x.dtype).reshape(y.shape[1:]), pair(1, kernel), pair(1, stride),
                     pair(0, padding))
     return y.reshape(*x.shape[:2], *out)
 
@@ -170,7 +165,7 @@ def average_pool_transpose(g: Any, *, kernel: Sizes, stride: Sizes, padding: Siz
     divisors = average_divisors(size, kernel, stride, padding, out, count_include_pad, divisor)
     planes = _planes(g)
     x = np.zeros((planes.shape[0], *pair(1, size)), g.dtype)
-    _form(_spread, x)(planes, x, divisors.astype(g.dtype).reshape(planes.shape[1:]), pair(1, kernel), pair(1, stride),
+    _form(_spread, x)(len(x), planes, x, divisors.astype(g.dtype).reshape(planes.shape[1:]), pair(1, kernel), pair(1, stride),
                       pair(0, padding))
     return x.reshape(*g.shape[:2], *size)
 
@@ -196,7 +191,7 @@ def take_from_planes(x: Any, indices: Any) -> Any:
         return reference.take_from_planes(x, indices)
     at = _lines(indices)
     out = np.empty(at.shape, x.dtype)
-    _form(_take, x)(_lines(x), at, out)
+    _form(_take, x)(len(at), _lines(x), at, out)
     return out.reshape(indices.shape)
 
 
@@ -209,5 +204,5 @@ def add_to_planes(g: Any, indices: Any, *, size: Sizes) -> Any:
     if not _compiled(g, indices):
         return reference.add_to_planes(g, indices, size=size)
     out = np.zeros((*g.shape[:2], *size), g.dtype)
-    _form(_add, out)(_lines(g), _lines(indices), out.reshape(-1, prod(size)))
+    _form(_add, out)(prod(g.shape[:2]), _lines(g), _lines(indices), out.reshape(-1, prod(size)))
     return out

@@ -18,7 +18,7 @@ import numpy as np
 
 from chainrule.kernels.cpu.blas import gemm
 from chainrule.kernels.cpu.exponential import sigmoid, tanh
-from chainrule.kernels.cpu.jit import jit, prange
+from chainrule.kernels.cpu.jit import jit, tasks
 from chainrule.kernels.cpu.linear import _declines, linear, linear_grad
 
 # A task has at least this many sequences, and a call at most this many tasks.
@@ -27,11 +27,6 @@ SEQUENCES, TASKS = 32, 16
 
 def _tasks(batch: int) -> int:
     return max(1, min(TASKS, batch // SEQUENCES))
-
-
-def _run(kernel: Any, tasks: int) -> Any:
-    """The kernel over threads, or its serial twin where there is one task only."""
-    return kernel if tasks > 1 else kernel.serial
 
 
 def _counts(lengths: Any, steps: int, batch: int) -> Any:
@@ -172,26 +167,25 @@ def _lstm_row(gates: Any, h: Any, c: Any) -> None:
         h[j] = o[j] * tanh(c[j])
 
 
-@jit(parallel=True)
-def _lstm_forward(gates: Any, h: Any, c: Any, weight: Any, mask: Any, seen: Any, counts: Any, reverse: bool, tasks: int,
+@tasks
+def _lstm_forward(task: int, gates: Any, h: Any, c: Any, weight: Any, mask: Any, seen: Any, counts: Any, reverse: bool, tasks: int,
                   output: Any, cells: Any) -> None:
     """gates (T, N, 4H): the projected inputs, then the gates. h, c (N, H): the first states, then the last."""
     steps, batch, width = gates.shape
     size, zero = width // 4, gates.dtype.type(0)
-    for task in prange(tasks):
-        begin, end = task * batch // tasks, (task + 1) * batch // tasks
-        for s in range(steps):
-            t = steps - 1 - s if reverse else s
-            gemm(False, True, end - begin, width, size, 1.0, seen[begin:], size, weight, size, 1.0, gates[t, begin:],
-                 width)
-            for n in range(begin, end):
-                if t < counts[n]:
-                    _lstm_row(gates[t, n], h[n], c[n])
-                    _show(h, mask, seen, n)
-                    _copy(h[n], output[t, n])
-                    _copy(c[n], cells[t, n])
-                else:
-                    _fill(output[t, n], zero)
+    begin, end = task * batch // tasks, (task + 1) * batch // tasks
+    for s in range(steps):
+        t = steps - 1 - s if reverse else s
+        gemm(False, True, end - begin, width, size, 1.0, seen[begin:], size, weight, size, 1.0, gates[t, begin:],
+             width)
+        for n in range(begin, end):
+            if t < counts[n]:
+                _lstm_row(gates[t, n], h[n], c[n])
+                _show(h, mask, seen, n)
+                _copy(h[n], output[t, n])
+                _copy(c[n], cells[t, n])
+            else:
+                _fill(output[t, n], zero)
 
 
 @jit
@@ -217,29 +211,28 @@ def _lstm_row_backward(gates: Any, cell: Any, before: Any, dh: Any, dc: Any, d: 
     _through_sigmoid(do, o)
 
 
-@jit(parallel=True)
-def _lstm_backward(g: Any, gates: Any, cells: Any, c0: Any, dh: Any, dc: Any, weight: Any, mask: Any, counts: Any,
+@tasks
+def _lstm_backward(task: int, g: Any, gates: Any, cells: Any, c0: Any, dh: Any, dc: Any, weight: Any, mask: Any, counts: Any,
                    reverse: bool, tasks: int, d: Any) -> None:
     """d (T, N, 4H) from g, that of the output. dh, dc (N, H): the gradients of the last states, then of the first."""
     steps, batch, _ = gates.shape
     zero = gates.dtype.type(0)
-    for task in prange(tasks):
-        begin, end = task * batch // tasks, (task + 1) * batch // tasks
-        for s in range(steps):
-            t = s if reverse else steps - 1 - s
-            for n in range(begin, end):
-                if t < counts[n]:
-                    if g.size:
-                        _add(g[t, n], dh[n])
-                    if reverse:
-                        before = c0[n] if t == counts[n] - 1 else cells[t + 1, n]
-                    else:
-                        before = c0[n] if t == 0 else cells[t - 1, n]
-                    _lstm_row_backward(gates[t, n], cells[t, n], before, dh[n], dc[n], d[t, n])
-                    _fill(dh[n], zero)  # it went into the gates; the product adds what they hand on
+    begin, end = task * batch // tasks, (task + 1) * batch // tasks
+    for s in range(steps):
+        t = s if reverse else steps - 1 - s
+        for n in range(begin, end):
+            if t < counts[n]:
+                if g.size:
+                    _add(g[t, n], dh[n])
+                if reverse:
+                    before = c0[n] if t == counts[n] - 1 else cells[t + 1, n]
                 else:
-                    _fill(d[t, n], zero)
-            _hand_back(d[t, begin:end], weight, mask[begin:end], dh[begin:end])
+                    before = c0[n] if t == 0 else cells[t - 1, n]
+                _lstm_row_backward(gates[t, n], cells[t, n], before, dh[n], dc[n], d[t, n])
+                _fill(dh[n], zero)  # it went into the gates; the product adds what they hand on
+            else:
+                _fill(d[t, n], zero)
+        _hand_back(d[t, begin:end], weight, mask[begin:end], dh[begin:end])
 
 
 def lstm(input: Any, h0: Any, c0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, lengths: Any, state_mask: Any,
@@ -253,7 +246,7 @@ def lstm(input: Any, h0: Any, c0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: An
     h, c = _state(h0, batch, size, input.dtype), _state(c0, batch, size, input.dtype)
     output, cells = (np.empty((steps, batch, size), input.dtype) for _ in range(2))
     tasks = _tasks(batch)
-    _run(_lstm_forward, tasks)(gates, h, c, _plain(w_hh), _mask(state_mask, h.dtype), _seen(h, state_mask),
+    _lstm_forward(tasks, gates, h, c, _plain(w_hh), _mask(state_mask, h.dtype), _seen(h, state_mask),
                                _counts(lengths, steps, batch), reverse, tasks, output, cells)
     return (output, h, c), {"gates": gates, "cells": cells}
 
@@ -267,7 +260,7 @@ def lstm_grad(g: Any, input: Any, h0: Any, c0: Any, w_ih: Any, w_hh: Any, length
     counts, tasks = _counts(lengths, steps, batch), _tasks(batch)
     dh, dc = _gradient(g[1], out[0]), _gradient(g[2], out[0])
     d = np.empty_like(gates)
-    _run(_lstm_backward, tasks)(_of_output(g[0], out.dtype), gates, cells, _state(c0, batch, size, out.dtype), dh, dc,
+    _lstm_backward(tasks, _of_output(g[0], out.dtype), gates, cells, _state(c0, batch, size, out.dtype), dh, dc,
                                 _plain(w_hh), _mask(state_mask, d.dtype), counts, reverse, tasks, d)
     return *_collect(d, d, dh, (dc,), input, h0, w_ih, w_hh, lengths, state_mask, out, counts, reverse, wanted), None
 
@@ -300,27 +293,26 @@ def _gru_row(gates: Any, product: Any, h: Any, candidate: Any) -> None:
         h[j] = (one - z[j]) * n[j] + z[j] * h[j]
 
 
-@jit(parallel=True)
-def _gru_forward(gates: Any, h: Any, weight: Any, bias: Any, mask: Any, seen: Any, counts: Any, reverse: bool,
+@tasks
+def _gru_forward(task: int, gates: Any, h: Any, weight: Any, bias: Any, mask: Any, seen: Any, counts: Any, reverse: bool,
                  tasks: int, output: Any, candidates: Any) -> None:
     """gates (T, N, 3H): the projected inputs, then the gates. h (N, H): the first state, then the last."""
     steps, batch, width = gates.shape
     size, zero = width // 3, gates.dtype.type(0)
-    for task in prange(tasks):
-        begin, end = task * batch // tasks, (task + 1) * batch // tasks
-        product = np.empty((end - begin, width), gates.dtype)
-        for s in range(steps):
-            t = steps - 1 - s if reverse else s
-            for n in range(end - begin):
-                _copy(bias, product[n])
-            gemm(False, True, end - begin, width, size, 1.0, seen[begin:], size, weight, size, 1.0, product, width)
-            for n in range(begin, end):
-                if t < counts[n]:
-                    _gru_row(gates[t, n], product[n - begin], h[n], candidates[t, n])
-                    _show(h, mask, seen, n)
-                    _copy(h[n], output[t, n])
-                else:
-                    _fill(output[t, n], zero)
+    begin, end = task * batch // tasks, (task + 1) * batch // tasks
+    product = np.empty((end - begin, width), gates.dtype)
+    for s in range(steps):
+        t = steps - 1 - s if reverse else s
+        for n in range(end - begin):
+            _copy(bias, product[n])
+        gemm(False, True, end - begin, width, size, 1.0, seen[begin:], size, weight, size, 1.0, product, width)
+        for n in range(begin, end):
+            if t < counts[n]:
+                _gru_row(gates[t, n], product[n - begin], h[n], candidates[t, n])
+                _show(h, mask, seen, n)
+                _copy(h[n], output[t, n])
+            else:
+                _fill(output[t, n], zero)
 
 
 @jit
@@ -343,25 +335,24 @@ def _gru_row_backward(gates: Any, before: Any, candidate: Any, dh: Any, d: Any, 
         dh[j] *= z[j]
 
 
-@jit(parallel=True)
-def _gru_backward(g: Any, gates: Any, candidates: Any, before: Any, dh: Any, weight: Any, mask: Any, counts: Any,
+@tasks
+def _gru_backward(task: int, g: Any, gates: Any, candidates: Any, before: Any, dh: Any, weight: Any, mask: Any, counts: Any,
                   reverse: bool, tasks: int, d: Any, d_recurrent: Any) -> None:
     """d and d_recurrent (T, N, 3H). dh (N, H): the gradient of the last state, then of the first."""
     steps, batch, _ = gates.shape
     zero = gates.dtype.type(0)
-    for task in prange(tasks):
-        begin, end = task * batch // tasks, (task + 1) * batch // tasks
-        for s in range(steps):
-            t = s if reverse else steps - 1 - s
-            for n in range(begin, end):
-                if t < counts[n]:
-                    if g.size:
-                        _add(g[t, n], dh[n])
-                    _gru_row_backward(gates[t, n], before[t, n], candidates[t, n], dh[n], d[t, n], d_recurrent[t, n])
-                else:
-                    _fill(d[t, n], zero)
-                    _fill(d_recurrent[t, n], zero)
-            _hand_back(d_recurrent[t, begin:end], weight, mask[begin:end], dh[begin:end])
+    begin, end = task * batch // tasks, (task + 1) * batch // tasks
+    for s in range(steps):
+        t = s if reverse else steps - 1 - s
+        for n in range(begin, end):
+            if t < counts[n]:
+                if g.size:
+                    _add(g[t, n], dh[n])
+                _gru_row_backward(gates[t, n], before[t, n], candidates[t, n], dh[n], d[t, n], d_recurrent[t, n])
+            else:
+                _fill(d[t, n], zero)
+                _fill(d_recurrent[t, n], zero)
+        _hand_back(d_recurrent[t, begin:end], weight, mask[begin:end], dh[begin:end])
 
 
 def gru(input: Any, h0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, lengths: Any, state_mask: Any, *,
@@ -376,7 +367,7 @@ def gru(input: Any, h0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, lengths
     output, candidates = (np.empty((steps, batch, size), input.dtype) for _ in range(2))
     bias = np.zeros(3 * size, input.dtype) if b_hh is None else _plain(b_hh)
     tasks = _tasks(batch)
-    _run(_gru_forward, tasks)(gates, h, _plain(w_hh), bias, _mask(state_mask, h.dtype), _seen(h, state_mask),
+    _gru_forward(tasks, gates, h, _plain(w_hh), bias, _mask(state_mask, h.dtype), _seen(h, state_mask),
                               _counts(lengths, steps, batch), reverse, tasks, output, candidates)
     return (output, h), {"gates": gates, "candidates": candidates}
 
@@ -389,64 +380,62 @@ def gru_grad(g: Any, input: Any, h0: Any, w_ih: Any, w_hh: Any, lengths: Any, st
     steps, batch, _ = out.shape
     counts, tasks = _counts(lengths, steps, batch), _tasks(batch)
     dh, d, d_recurrent = _gradient(g[1], out[0]), np.empty_like(gates), np.empty_like(gates)
-    _run(_gru_backward, tasks)(_of_output(g[0], out.dtype), gates, candidates, _before(out, h0, counts, reverse), dh,
+    _gru_backward(tasks, _of_output(g[0], out.dtype), gates, candidates, _before(out, h0, counts, reverse), dh,
                                _plain(w_hh), _mask(state_mask, d.dtype), counts, reverse, tasks, d, d_recurrent)
     return _collect(d, d_recurrent, dh, (), input, h0, w_ih, w_hh, lengths, state_mask, out, counts, reverse, wanted)
 
 
 # The plain network
 
-@jit(parallel=True)
-def _rnn_forward(output: Any, h: Any, weight: Any, mask: Any, seen: Any, counts: Any, relu: bool, reverse: bool,
+@tasks
+def _rnn_forward(task: int, output: Any, h: Any, weight: Any, mask: Any, seen: Any, counts: Any, relu: bool, reverse: bool,
                  tasks: int) -> None:
     """output (T, N, H): the projected inputs, then the output. h (N, H): the first state, then the last."""
     steps, batch, size = output.shape
     zero = output.dtype.type(0)
-    for task in prange(tasks):
-        begin, end = task * batch // tasks, (task + 1) * batch // tasks
-        for s in range(steps):
-            t = steps - 1 - s if reverse else s
-            gemm(False, True, end - begin, size, size, 1.0, seen[begin:], size, weight, size, 1.0, output[t, begin:],
-                 size)
-            for n in range(begin, end):
-                line = output[t, n]
-                if t >= counts[n]:
-                    _fill(line, zero)
-                    continue
-                if relu:
-                    for j in range(np.uint64(size)):
-                        line[j] = zero if line[j] <= zero else line[j]
-                else:
-                    _tanh(line, line)
-                _copy(line, h[n])
-                _show(h, mask, seen, n)
+    begin, end = task * batch // tasks, (task + 1) * batch // tasks
+    for s in range(steps):
+        t = steps - 1 - s if reverse else s
+        gemm(False, True, end - begin, size, size, 1.0, seen[begin:], size, weight, size, 1.0, output[t, begin:],
+             size)
+        for n in range(begin, end):
+            line = output[t, n]
+            if t >= counts[n]:
+                _fill(line, zero)
+                continue
+            if relu:
+                for j in range(np.uint64(size)):
+                    line[j] = zero if line[j] <= zero else line[j]
+            else:
+                _tanh(line, line)
+            _copy(line, h[n])
+            _show(h, mask, seen, n)
 
 
-@jit(parallel=True)
-def _rnn_backward(g: Any, output: Any, dh: Any, weight: Any, mask: Any, counts: Any, relu: bool, reverse: bool,
+@tasks
+def _rnn_backward(task: int, g: Any, output: Any, dh: Any, weight: Any, mask: Any, counts: Any, relu: bool, reverse: bool,
                   tasks: int, d: Any) -> None:
     """d (T, N, H) from g, that of the output. dh (N, H): the gradient of the last state, then of the first."""
     steps, batch, size = output.shape
     zero, one = output.dtype.type(0), output.dtype.type(1)
-    for task in prange(tasks):
-        begin, end = task * batch // tasks, (task + 1) * batch // tasks
-        for s in range(steps):
-            t = s if reverse else steps - 1 - s
-            for n in range(begin, end):
-                line, value, state = d[t, n], output[t, n], dh[n]
-                if t >= counts[n]:
-                    _fill(line, zero)
-                    continue
-                if g.size:
-                    _add(g[t, n], state)
-                if relu:
-                    for j in range(np.uint64(size)):
-                        line[j] = zero if value[j] <= zero else state[j]
-                else:
-                    for j in range(np.uint64(size)):
-                        line[j] = state[j] * (one - value[j] * value[j])
-                _fill(state, zero)
-            _hand_back(d[t, begin:end], weight, mask[begin:end], dh[begin:end])
+    begin, end = task * batch // tasks, (task + 1) * batch // tasks
+    for s in range(steps):
+        t = s if reverse else steps - 1 - s
+        for n in range(begin, end):
+            line, value, state = d[t, n], output[t, n], dh[n]
+            if t >= counts[n]:
+                _fill(line, zero)
+                continue
+            if g.size:
+                _add(g[t, n], state)
+            if relu:
+                for j in range(np.uint64(size)):
+                    line[j] = zero if value[j] <= zero else state[j]
+            else:
+                for j in range(np.uint64(size)):
+                    line[j] = state[j] * (one - value[j] * value[j])
+            _fill(state, zero)
+        _hand_back(d[t, begin:end], weight, mask[begin:end], dh[begin:end])
 
 
 def rnn(input: Any, h0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, lengths: Any, state_mask: Any, *,
@@ -458,7 +447,7 @@ def rnn(input: Any, h0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, lengths
     steps, batch, _ = input.shape
     output = linear(_visible(input, lengths), w_ih, _total(b_ih, b_hh))
     h, tasks = _state(h0, batch, size, input.dtype), _tasks(batch)
-    _run(_rnn_forward, tasks)(output, h, _plain(w_hh), _mask(state_mask, h.dtype), _seen(h, state_mask),
+    _rnn_forward(tasks, output, h, _plain(w_hh), _mask(state_mask, h.dtype), _seen(h, state_mask),
                               _counts(lengths, steps, batch), nonlinearity == "relu", reverse, tasks)
     return output, h
 
@@ -471,6 +460,6 @@ def rnn_grad(g: Any, input: Any, h0: Any, w_ih: Any, w_hh: Any, lengths: Any, st
     steps, batch, _ = out.shape
     counts, tasks = _counts(lengths, steps, batch), _tasks(batch)
     dh, d = _gradient(g[1], out[0]), np.empty_like(out)
-    _run(_rnn_backward, tasks)(_of_output(g[0], out.dtype), out, dh, _plain(w_hh), _mask(state_mask, d.dtype), counts,
+    _rnn_backward(tasks, _of_output(g[0], out.dtype), out, dh, _plain(w_hh), _mask(state_mask, d.dtype), counts,
                                nonlinearity == "relu", reverse, tasks, d)
     return _collect(d, d, dh, (), input, h0, w_ih, w_hh, lengths, state_mask, out, counts, reverse, wanted)
