@@ -53,6 +53,7 @@ def walk(roots: list[tuple[Node, Any]], wanted: set[Node] | None, create_graph: 
     """
     grads: dict[Node, Any] = {}
     owned: set[Node] = set()
+    anomaly = state.anomaly
     recording = noting()  # a compiled step is being recorded: formulas go over Tensors, so that it is told of every kernel
     lifted = create_graph or recording is not None
     for node, g in roots:
@@ -60,7 +61,6 @@ def walk(roots: list[tuple[Node, Any]], wanted: set[Node] | None, create_graph: 
     oldest = 0 if not wanted else min(n.order for n in wanted)
     todo = history(list(grads), oldest)
     needed = None if wanted is None else leading_to(todo, wanted)
-    anomaly = state.anomaly
     while todo:
         node = todo.pop()
         g = grads.pop(node, None)
@@ -78,25 +78,25 @@ def walk(roots: list[tuple[Node, Any]], wanted: set[Node] | None, create_graph: 
             yield node, g, node in owned
         if owned:
             owned.discard(node)
-        op = node.op
-        if op is None or (needed is not None and needed.isdisjoint(node.parents)):
+        if node.op is None or (needed is not None and needed.isdisjoint(node.parents)):
             continue  # nothing wanted lies further down: what the node kept stays for other walks
         xp = ops if lifted else node.kernels
-        part = op.adds if not create_graph else ""  # of a part's gradient only the part is not zero
+        part = node.op.adds if not create_graph else ""  # of a part's gradient only the part is not zero
         if part and node.parents[0] in owned:
             if recording is not None:
                 recording.added(node, part, grads[node.parents[0]], g)
             else:
                 getattr(xp, part)(grads[node.parents[0]], g, **node.static)
             continue
-        for parent, d in op.vjp(node, g, xp, needed):
+        for parent, d in node.op.vjp(node, g, xp, needed):
             if anomaly:
                 check_finite(node, d)
+            before = grads.get(parent)
             if d.__class__ is tuple:  # from a Pick: one of several outputs
                 index, d = d
                 slots = grads.setdefault(parent, [None] * parent.op.outputs)
                 slots[index] = d if slots[index] is None else slots[index] + d
-            elif (before := grads.get(parent)) is None:
+            elif before is None:
                 grads[parent] = d
             elif lifted:
                 grads[parent] = before + d
