@@ -164,9 +164,8 @@ def kept_values(node: Node, xp: Any) -> Any:
             f"backward through {node.op.name} a second time (called at {node.place()}): the first walk freed what it had "
             "kept. Pass retain_graph=True to the first, or compute the result anew")
     order = node.order
-    for write in node.writes:
+    for array, write in zip(node.kept, node.writes):
         if write[0] > order:
-            array = next(a for a, w in zip(node.kept, node.writes) if w[0] > order)
             raise AutogradError(
                 f"{node.op.name}, called at {node.place()}, needs a value for its derivative that was changed in place since "
                 f"({array.dtype}{array.shape}). Write to a clone() instead, or after backward")
