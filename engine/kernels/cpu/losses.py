@@ -1,6 +1,7 @@
 """Squared errors and cross-entropy in one pass each way.
 
-Cross-entropy goes without the matrix of log probabilities between. Forward sweeps a row of logits for its maximum and for S = Σ exp(x - maximum), and keeps these two numbers of it:
+Cross-entropy goes without the matrix of log probabilities between. Forward sweeps a row of logits for its maximum and for
+S = Σ exp(x - maximum), and keeps these two numbers of it:
 
     -log softmax(x)[t] = (maximum - x_t) + log S,     softmax(x) = exp(x - maximum) / S.
 
@@ -18,7 +19,6 @@ from chainrule.kernels.cpu.arrays import flat, pieces, served
 from chainrule.kernels.cpu.exponential import exp, settled
 from chainrule.kernels.cpu.memory import empty
 from chainrule.kernels.cpu.sums import BLOCK, largest
-
 
 # Squared errors of fewer elements than this are left to NumPy.
 SMALLEST = 1 << 13
