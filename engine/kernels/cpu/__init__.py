@@ -43,6 +43,12 @@ WHERE = {
     "cross_entropy": "losses",
     "cross_entropy_grad": "losses",
     # normalization
+    "batch_norm": "channels",
+    "batch_norm_by_running": "channels",
+    "batch_norm_by_running_grad": "channels",
+    "batch_norm_grad": "channels",
+    "group_norm": "channels",
+    "group_norm_grad": "channels",
     "layer_norm": "normalization",
     "layer_norm_grad": "normalization",
     "rms_norm": "normalization",
