@@ -72,6 +72,11 @@ WHERE = {
     "lstm_grad": "recurrent",
     "rnn": "recurrent",
     "rnn_grad": "recurrent",
+    # softmax
+    "log_softmax": "softmax",
+    "log_softmax_grad": "softmax",
+    "softmax": "softmax",
+    "softmax_grad": "softmax",
 }
 
 
