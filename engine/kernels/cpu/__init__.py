@@ -72,6 +72,9 @@ WHERE = {
     "lstm_grad": "recurrent",
     "rnn": "recurrent",
     "rnn_grad": "recurrent",
+    # reductions
+    "mean": "reductions",
+    "sum": "reductions",
     # softmax
     "log_softmax": "softmax",
     "log_softmax_grad": "softmax",
