@@ -42,6 +42,8 @@ WHERE = {
     # losses
     "cross_entropy": "losses",
     "cross_entropy_grad": "losses",
+    # matmul
+    "matmul": "matmul",
     # normalization
     "batch_norm": "channels",
     "batch_norm_by_running": "channels",

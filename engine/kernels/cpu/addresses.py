@@ -75,6 +75,12 @@ def _pointer(context: Any, address: Any, like: Any) -> Any:
 
 
 @jit
+def data(array: int) -> Any:
+    """Where the elements of the array object at this address begin."""
+    return _read(array + DATA, np.int64)
+
+
+@jit
 def part(address: int, begin: int, end: int, like: Any) -> Any:
     """The elements begin … end - 1 of the array at this address, whose dtype is that of `like`."""
     return carray(_pointer(address + begin * like.itemsize, like), end - begin)
