@@ -67,6 +67,12 @@ WHERE = {
     "average_pool_transpose": "pooling",
     "max_pool_indices": "pooling",
     "take_from_planes": "pooling",
+    # random
+    "dropout": "random",
+    "philox": "random",
+    "random_integers": "random",
+    "random_normal": "random",
+    "random_uniform": "random",
     # recurrent
     "gru": "recurrent",
     "gru_grad": "recurrent",
