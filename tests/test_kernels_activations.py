@@ -1,4 +1,4 @@
-"""The compiled activation functions and their derivatives against NumPy in float64."""
+"""The compiled activation and other elementwise functions and their derivatives against NumPy in float64."""
 
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -23,6 +23,10 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "silu": F.silu,
     "softplus": lambda x: F.softplus(x, 2.0, 5.0),
     "logsigmoid": F.logsigmoid,
+    "exp": cr.exp,
+    "tanh": cr.tanh,
+    "sigmoid": cr.sigmoid,
+    "erf": cr.erf,
 }
 SPECIAL = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-30, -1e-30, 3e4, -3e4, 88.0, -88.0, 710.0, -710.0]
 

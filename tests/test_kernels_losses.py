@@ -90,3 +90,22 @@ def test_narrow_and_strided_targets() -> None:
     for kind in (target, target.astype(np.int8), target.astype(np.uint16)):
         for one, other in zip(results(lambda x, kind=kind: F.cross_entropy(x, cr.Tensor(kind)), (x,)), expected, strict=True):
             np.testing.assert_array_equal(one, other)
+
+
+@DTYPES
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("shape", [(), (7, 3), (70, 301)])
+def test_mean_squared_error(shape: tuple[int, ...], reduction: str, dtype: Any) -> None:
+    """By NumPy below the threshold, compiled above it."""
+    x, target = normal(0, *shape, dtype=dtype), normal(1, *shape, dtype=dtype)
+    check(lambda x, t: F.mse_loss(x, t, reduction=reduction), x, target, ulps=8)
+
+
+def test_mean_squared_error_of_strided_arrays_and_without_some_gradients() -> None:
+    x, target = normal(0, 120, 90).T, normal(1, 90, 120)
+    check(lambda x: F.mse_loss(x, cr.Tensor(target)), x, ulps=8)
+    check(lambda t: F.mse_loss(cr.Tensor(x), t), target, ulps=8)
+    x = np.where(x > 2, np.inf, x)
+    assert F.mse_loss(cr.Tensor(x), cr.Tensor(target)).item() == np.inf
+    x[3, 4] = np.nan
+    assert np.isnan(F.mse_loss(cr.Tensor(x), cr.Tensor(target)).item())

@@ -36,12 +36,25 @@ WHERE = {
     # ctc
     "ctc_loss": "ctc",
     "ctc_loss_grad": "ctc",
+    # elementwise
+    "erf": "elementwise",
+    "exp": "elementwise",
+    "exp_grad": "elementwise",
+    "sigmoid": "elementwise",
+    "sigmoid_grad": "elementwise",
+    "tanh": "elementwise",
+    "tanh_grad": "elementwise",
+    # embedding
+    "embedding": "embedding",
+    "embedding_adjoint": "embedding",
     # linear
     "linear": "linear",
     "linear_grad": "linear",
     # losses
     "cross_entropy": "losses",
     "cross_entropy_grad": "losses",
+    "mse_loss": "losses",
+    "mse_loss_grad": "losses",
     # matmul
     "matmul": "matmul",
     # normalization

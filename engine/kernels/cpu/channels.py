@@ -110,9 +110,9 @@ def group_norm_grad(g: Any, input: Any, weight: Any, bias: Any, means: Any, scal
     if not served(g, input):
         return NotImplemented
     dtype, shape = input.dtype, (num_groups, input.shape[1] // num_groups)
-    dx, sums, count = empty(input.shape, dtype), np.empty((2, len(means), shape[1])), pieces(input.size, len(means))
-    _groups_grad(count, flat(g), flat(input), _per_channel(weight, 1, shape, dtype), means, scales, dx.reshape(-1), sums[0], sums[1],
-                 count)
+    factors, sums = _per_channel(weight, 1, shape, dtype), np.empty((2, len(means), shape[1]))
+    dx, count = empty(input.shape, dtype), pieces(input.size, len(means))
+    _groups_grad(count, flat(g), flat(input), factors, means, scales, dx.reshape(-1), sums[0], sums[1], count)
     dweight, dbias = sums.reshape(2, len(input), -1).sum(1).astype(dtype)
     return dx, dweight, dbias
 

@@ -1,6 +1,7 @@
-"""Cross-entropy in one pass each way, without the matrix of log probabilities between.
+"""Cross-entropy and the mean squared error in one pass each way.
 
-Forward sweeps a row of logits for its maximum and for S = Σ exp(x - maximum), and keeps these two numbers of it:
+Cross-entropy has no matrix of log probabilities between. Forward sweeps a row of logits for its maximum and for
+S = Σ exp(x - maximum), and keeps these two numbers of it:
 
     -log softmax(x)[t] = (maximum - x_t) + log S,     softmax(x) = exp(x - maximum) / S.
 
@@ -15,6 +16,7 @@ import numpy as np
 
 from chainrule.kernels.cpu import jit
 from chainrule.kernels.cpu.arrays import flat, pieces, served
+from chainrule.kernels.cpu.chunks import Elementwise
 from chainrule.kernels.cpu.exponential import exp, settled
 from chainrule.kernels.cpu.memory import empty
 from chainrule.kernels.cpu.sums import BLOCK, largest
@@ -117,3 +119,50 @@ def cross_entropy_grad(g: Any, input: Any, target: Any, weight: Any, tops: Any, 
                np.empty(0, input.dtype) if weight is None else flat(weight), tops, bottoms, flat(factors), dx.reshape(-1),
                ignore_index, label_smoothing, count)
     return dx, None, None
+
+
+# ---- the mean squared error
+
+# From this many elements on compiled code is quicker than NumPy.
+SHARED = 1 << 13
+
+
+@jit.tasks
+def _squares(task: int, x: Any, target: Any, sums: Any) -> None:
+    """sums[task]: the sum of the squared differences over one of as many parts of x and target."""
+    begin, end = task * x.size // sums.size, (task + 1) * x.size // sums.size
+    found = 0.0
+    for left in range(begin, end, BLOCK):
+        first, part = np.uint64(left), x.dtype.type(0)
+        for j in range(np.uint64(min(BLOCK, end - left))):
+            part += (x[first + j] - target[first + j]) * (x[first + j] - target[first + j])
+        found += part
+    sums[task] = found
+
+
+@Elementwise
+def _scaled_difference(x: Any, target: Any, factor: float) -> Any:
+    return (x - target) * factor
+
+
+def mse_loss(input: Any, target: Any, *, reduction: str) -> Any:
+    """Σ (input - target)², or the mean, without an array of the squares; by NumPy where it is small."""
+    if reduction not in ("mean", "sum") or not served(input, target) or not input.size:
+        return NotImplemented
+    if input.size < SHARED:
+        difference = (input - target).reshape(-1)
+        total = np.dot(difference, difference)
+    else:
+        sums = np.empty(pieces(input.size, input.size))
+        _squares(sums.size, flat(input), flat(target), sums)
+        total = np.add.reduce(sums)
+    return np.array(total / input.size if reduction == "mean" else total, input.dtype)
+
+
+def mse_loss_grad(g: Any, input: Any, target: Any, reduction: str, wanted: Any) -> Any:
+    """The gradients (input, target) of <g, loss>: 2 g (input - target), over the number of elements for a mean."""
+    if g.dtype != input.dtype:
+        return NotImplemented
+    factor = g * (2 / input.size if reduction == "mean" else 2)
+    dx = _scaled_difference(input, target, factor) if input.size >= SHARED else (input - target) * factor
+    return dx if wanted[0] else None, -dx if wanted[1] else None
