@@ -4,7 +4,6 @@ Element i of a draw is a function of the key and i alone, so that chunks of elem
 mask is never in memory, forward or backward: it is drawn again, which takes less time than to read it.
 """
 
-from functools import partial
 from math import prod
 from typing import Any
 
@@ -70,9 +69,20 @@ def philox(key: tuple[int, int], shape: tuple[int, ...]) -> Any:
 
 
 # numbers are made of the bits as the reference makes them
-random_uniform = partial(reference.random_uniform, bits=philox)
-random_normal = partial(reference.random_normal, bits=philox)
-random_integers = partial(reference.random_integers, bits=philox)
+
+def random_uniform(key: tuple[int, int], shape: tuple[int, ...], dtype: Any) -> Any:
+    """Uniform on [0, 1)."""
+    return reference.random_uniform(key, shape, dtype, philox)
+
+
+def random_normal(key: tuple[int, int], shape: tuple[int, ...], dtype: Any) -> Any:
+    """Standard normal."""
+    return reference.random_normal(key, shape, dtype, philox)
+
+
+def random_integers(key: tuple[int, int], shape: tuple[int, ...], low: int, high: int) -> Any:
+    """Integers of [low, high), int64."""
+    return reference.random_integers(key, shape, low, high, philox)
 
 
 def dropout(x: Any, *, key: tuple[int, int], p: float, scale: float, shape: tuple[int, ...]) -> Any:
