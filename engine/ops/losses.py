@@ -35,8 +35,8 @@ def reduced(xp: Any, loss: Any, reduction: str) -> Any:
 
 @register
 @fused
-def mse_loss(xp: Any, input: Any, target: Any, *, reduction: str) -> Any:
-    """(input - target)² of two arrays of one shape, reduced."""
+def squared_error(xp: Any, input: Any, target: Any, *, reduction: str) -> Any:
+    """(input - target)² of two arrays of one shape: their mean or sum, ()."""
     return reduced(xp, xp.square(input - target), reduction)
 
 

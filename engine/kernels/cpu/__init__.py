@@ -53,8 +53,8 @@ WHERE = {
     # losses
     "cross_entropy": "losses",
     "cross_entropy_grad": "losses",
-    "mse_loss": "losses",
-    "mse_loss_grad": "losses",
+    "squared_error": "losses",
+    "squared_error_grad": "losses",
     # matmul
     "matmul": "matmul",
     # normalization

@@ -1,6 +1,6 @@
-"""Cross-entropy and the mean squared error in one pass each way.
+"""Squared errors and cross-entropy in one pass each way.
 
-Cross-entropy has no matrix of log probabilities between. Forward sweeps a row of logits for its maximum and for
+Cross-entropy goes without the matrix of log probabilities between. Forward sweeps a row of logits for its maximum and for
 S = Σ exp(x - maximum), and keeps these two numbers of it:
 
     -log softmax(x)[t] = (maximum - x_t) + log S,     softmax(x) = exp(x - maximum) / S.
@@ -16,10 +16,54 @@ import numpy as np
 
 from chainrule.kernels.cpu import jit
 from chainrule.kernels.cpu.arrays import flat, pieces, served
-from chainrule.kernels.cpu.chunks import Elementwise
 from chainrule.kernels.cpu.exponential import exp, settled
 from chainrule.kernels.cpu.memory import empty
 from chainrule.kernels.cpu.sums import BLOCK, largest
+
+# Squared errors of fewer elements than this are left to NumPy.
+SMALLEST = 1 << 13
+
+
+@jit.tasks
+def _differences(task: int, a: Any, b: Any, difference: Any, sums: Any, tasks: int) -> None:
+    """difference = a - b, and sums (tasks) of its squares, all flat."""
+    size, found = a.size, 0.0
+    end = (task + 1) * size // tasks
+    for left in range(task * size // tasks, end, BLOCK):
+        first, count, part = np.uint64(left), np.uint64(min(BLOCK, end - left)), a.dtype.type(0)
+        for j in range(count):
+            difference[first + j] = a[first + j] - b[first + j]
+        for j in range(count):
+            part += difference[first + j] * difference[first + j]
+        found += part
+    sums[task] = found
+
+
+def squared_error(input: Any, target: Any, *, reduction: str) -> Any:
+    """The loss, and the difference, which the gradient is made of; declined are integers, half precision and no elements.
+
+    >>> squared_error(np.array([1., 4.]), np.array([1., 2.]), reduction="mean")
+    (array(2.), {'difference': array([0., 2.])})
+    """
+    if not served(input, target) or input.shape != target.shape or not input.size:
+        return NotImplemented
+    difference = empty(input.shape, input.dtype)
+    if input.size < SMALLEST:
+        line = np.subtract(input, target, out=difference).reshape(-1)
+        loss = float(np.dot(line, line))
+    else:
+        count = pieces(input.size, input.size)
+        sums = np.zeros(count)
+        _differences(count, flat(input), flat(target), difference.reshape(-1), sums, count)
+        loss = float(sums.sum())
+    return np.array(loss / input.size if reduction == "mean" else loss, input.dtype), {"difference": difference}
+
+
+def squared_error_grad(g: Any, difference: Any, reduction: str, wanted: tuple[bool, bool]) -> Any:
+    """The gradients of <g, loss> by the input and the target: ±2 g · difference, divided by the count for a mean."""
+    factor = g * (2 / difference.size if reduction == "mean" else 2)
+    return (np.multiply(difference, factor, out=empty(difference.shape, difference.dtype)) if wanted[0] else None,
+            np.multiply(difference, -factor, out=empty(difference.shape, difference.dtype)) if wanted[1] else None)
 
 
 @jit.tasks
@@ -119,50 +163,3 @@ def cross_entropy_grad(g: Any, input: Any, target: Any, weight: Any, tops: Any, 
                np.empty(0, input.dtype) if weight is None else flat(weight), tops, bottoms, flat(factors), dx.reshape(-1),
                ignore_index, label_smoothing, count)
     return dx, None, None
-
-
-# ---- the mean squared error
-
-# From this many elements on compiled code is quicker than NumPy.
-SHARED = 1 << 13
-
-
-@jit.tasks
-def _squares(task: int, x: Any, target: Any, sums: Any) -> None:
-    """sums[task]: the sum of the squared differences over one of as many parts of x and target."""
-    begin, end = task * x.size // sums.size, (task + 1) * x.size // sums.size
-    found = 0.0
-    for left in range(begin, end, BLOCK):
-        first, part = np.uint64(left), x.dtype.type(0)
-        for j in range(np.uint64(min(BLOCK, end - left))):
-            part += (x[first + j] - target[first + j]) * (x[first + j] - target[first + j])
-        found += part
-    sums[task] = found
-
-
-@Elementwise
-def _scaled_difference(x: Any, target: Any, factor: float) -> Any:
-    return (x - target) * factor
-
-
-def mse_loss(input: Any, target: Any, *, reduction: str) -> Any:
-    """Σ (input - target)², or the mean, without an array of the squares; by NumPy where it is small."""
-    if reduction not in ("mean", "sum") or not served(input, target) or not input.size:
-        return NotImplemented
-    if input.size < SHARED:
-        difference = (input - target).reshape(-1)
-        total = np.dot(difference, difference)
-    else:
-        sums = np.empty(pieces(input.size, input.size))
-        _squares(sums.size, flat(input), flat(target), sums)
-        total = np.add.reduce(sums)
-    return np.array(total / input.size if reduction == "mean" else total, input.dtype)
-
-
-def mse_loss_grad(g: Any, input: Any, target: Any, reduction: str, wanted: Any) -> Any:
-    """The gradients (input, target) of <g, loss>: 2 g (input - target), over the number of elements for a mean."""
-    if g.dtype != input.dtype:
-        return NotImplemented
-    factor = g * (2 / input.size if reduction == "mean" else 2)
-    dx = _scaled_difference(input, target, factor) if input.size >= SHARED else (input - target) * factor
-    return dx if wanted[0] else None, -dx if wanted[1] else None
