@@ -68,7 +68,7 @@ def _rows(op: str, input: Tensor, target: Tensor, ignore_index: int | None) -> t
         input = ops.permute_dims(input, (0, *range(2, input.ndim), 1))
     if input.ndim != 2:
         input = ops.reshape(input, (target.numel(), classes))
-    return input, ops.reshape(target, (target.numel(),))
+    return input, target if target.ndim == 1 else ops.reshape(target, (target.numel(),))
 
 
 def nll_loss(input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,

@@ -18,6 +18,7 @@ from chainrule.kernels.reference import reductions as reference
 
 # From this many elements on compiled code is quicker than NumPy.
 SHARED = 1 << 13
+NARROW = 256  # rows of fewer elements are too short for a loop of their own
 WIDTH = 1 << 11  # columns of a task: their sums stay in the first cache
 
 
@@ -60,6 +61,11 @@ def sum_rows(x: Any) -> Any:
     rows, n = x.shape
     if x.size < SHARED:
         return np.add.reduce(x, 0)
+    if n < NARROW and rows >= NARROW and x.flags.carray:  # several rows as one wide one, whose sums are then added up
+        height = -(-NARROW // n)
+        whole = rows // height * height
+        sums = sum_rows(x[:whole].reshape(-1, height * n)).reshape(height, n)
+        return np.add.reduce(np.concatenate([sums, x[whole:]]), 0, np.float64).astype(x.dtype)
     cuts, slabs = -(-n // WIDTH), max(1, min(16, x.size >> 15, rows))
     sums = np.empty((slabs, n))
     _columns(slabs * cuts, x if x.flags.carray else np.array(x, order="C"), sums, cuts)
