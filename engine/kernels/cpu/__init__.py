@@ -17,6 +17,8 @@ WHERE = {
     "scaled_dot_product_attention": "attention",
     "scaled_dot_product_attention_grad": "attention",
     # convolution
+    "affine_convolution": "convolution",
+    "affine_convolution_grad": "convolution",
     "convolution": "convolution",
     "convolution_transpose": "convolution",
     "convolution_weight": "convolution",
