@@ -59,6 +59,9 @@ WHERE = {
     "scale_and_clamp": "optimizers",
     "sgd_step": "optimizers",
     "sum_of_squares": "optimizers",
+    # maxima
+    "max_pool": "maxima",
+    "max_pool_grad": "maxima",
     # pooling
     "add_to_planes": "pooling",
     "average_pool": "pooling",

@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.kernels.cpu.jit import tasks
-from chainrule.kernels.cpu.phases import copy, move
+from chainrule.kernels.cpu.phases import move
 from chainrule.kernels.cpu.vectors import (
     LINE,
     OUTPUTS,
@@ -37,6 +37,7 @@ from chainrule.kernels.cpu.vectors import (
     VECTOR,
     correlate_line,
     correlate_tile,
+    move_row,
     multiply_line,
     multiply_tile,
 )
@@ -93,7 +94,7 @@ def _apply(task: int, source: Any, packed: Any, offsets: Any, segments: Any, bia
     for channel in range(inner):
         for n in range(count):
             move(buffer, channel * above * beside * pitch + n * plane, pitch, shape, source[first + n, group * inner + channel],
-                 source_stride, (padding[0] - top * source_stride[0], padding[1]), False)
+                 source_stride, (padding[0] - top * source_stride[0], padding[1]))
     tile = (LINE if lines == 1 else PIECES) * lanes
     length = ((count - 1) * rows + here) * columns
     run = -(-length // tile) * tile
@@ -118,14 +119,13 @@ def _apply(task: int, source: Any, packed: Any, offsets: Any, segments: Any, bia
                     row = a + target_stride[0] * (top + i)
                     if row >= height:
                         break
-                    start = np.uint64(o * run + n * plane + i * columns)
-                    line = np.uint64((((first + n) * outputs + group * share + o) * height + row) * width + b)
-                    if step == np.uint64(1):
-                        for j in range(many):
-                            result[line + j] = sums[start + j] + shift
+                    start = o * run + n * plane + i * columns
+                    line = (((first + n) * outputs + group * share + o) * height + row) * width + b
+                    if target_stride[1] == 1:
+                        move_row(result, line, sums, start, width, shift)
                     else:
                         for j in range(many):
-                            result[line + j * step] = sums[start + j] + shift
+                            result[np.uint64(line) + j * step] = sums[np.uint64(start) + j] + shift
 
 
 @tasks
@@ -159,7 +159,7 @@ def _correlate(task: int, x: Any, y: Any, offsets: Any, sums: Any, totals: Any, 
             for n in range(count):
                 move(buffer, channel * above * beside * pitch + n * plane, pitch, shape,
                      x[first + n, group * inner + block * width + channel], stride,
-                     (padding[0] - top * stride[0], padding[1]), False)
+                     (padding[0] - top * stride[0], padding[1]))
         length = ((count - 1) * rows + here) * columns
         padded = -(-length // lanes) * lanes
         for o in range(lines):
@@ -167,8 +167,8 @@ def _correlate(task: int, x: Any, y: Any, offsets: Any, sums: Any, totals: Any, 
             given[o * run + length:o * run + padded] = 0
             for n in range(count):
                 for i in range(here):
-                    copy(output, (((first + n) * outputs + channel) * height + top + i) * across,
-                         given, o * run + n * plane + i * columns, across)
+                    move_row(given, o * run + n * plane + i * columns, output,
+                             (((first + n) * outputs + channel) * height + top + i) * across, across, x.dtype.type(0))
             if totals.size > 0 and block == 0:
                 total, at = x.dtype.type(0), np.uint64(o * run)
                 for t in range(np.uint64(length)):
@@ -321,7 +321,8 @@ def _weight_plan(batch: int, inner: int, share: int, groups: int, out: Pair, ker
     offsets = _table(width, pitch, vertical, across, across[0], columns).reshape(-1)
     taps = len(offsets)
     offsets = np.concatenate([offsets, np.zeros(_up(taps, PIECES) - taps, np.int64)])
-    return offsets, (shares, groups, blocks, parts * part, len(offsets)), taps, (vertical[0], across[0], rows, columns), images, band, width, part
+    return (offsets, (shares, groups, blocks, parts * part, len(offsets)), taps, (vertical[0], across[0], rows, columns), images,
+            band, width, part)
 
 
 def correlate(x: Any, y: Any, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int, bias: bool,

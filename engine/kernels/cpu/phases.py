@@ -11,21 +11,9 @@ from typing import Any
 import numpy as np
 
 from chainrule.kernels.cpu.jit import jit
+from chainrule.kernels.cpu.vectors import move_row
 
-__all__ = ["copy", "move", "phases", "piece"]
-
-
-@jit
-def phases(out: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:
-    """Along one axis: how many phases are seen, and how long each is."""
-    reach = dilation * (kernel - 1)
-    return min(stride, reach + 1), out + reach // stride
-
-
-@jit
-def piece(position: int, stride: int, dilation: int) -> tuple[int, int]:
-    """Along one axis: the phase that a kernel position sees, and where it begins there."""
-    return position * dilation % stride, position * dilation // stride
+__all__ = ["move"]
 
 
 @jit
@@ -37,17 +25,8 @@ def _inside(phase: int, stride: int, padding: int, size: int, length: int) -> tu
 
 
 @jit
-def copy(source: Any, at: int, target: Any, to: int, count: int) -> None:
-    """target[to + j] = source[at + j] for j < count, in flat arrays. Unsigned positions cannot mean "from the end", and
-    without the test for that the loop is vectorised."""
-    first, start = np.uint64(at), np.uint64(to)
-    for j in range(np.uint64(count)):
-        target[start + j] = source[first + j]
-
-
-@jit
-def move(buffer: Any, start: int, pitch: int, shape: Any, x: Any, stride: Any, padding: Any, backward: bool) -> None:
-    """The flat buffer's part from `start` on = the phases of x (H, W); backward, x = that part.
+def move(buffer: Any, start: int, pitch: int, shape: Any, x: Any, stride: Any, padding: Any) -> None:
+    """The flat buffer's part from `start` on = the phases of x (H, W).
 
     `shape` is (phases above, phases beside, rows, columns), and a phase begins `pitch` after the one before.
     """
@@ -61,14 +40,9 @@ def move(buffer: Any, start: int, pitch: int, shape: Any, x: Any, stride: Any, p
             for i in range(top, bottom):
                 at = (i * stride[0] + r - padding[0]) * width + left * stride[1] + s - padding[1]
                 to = start + (r * beside + s) * pitch + i * columns + left
-                if stride[1] == 1 and backward:
-                    copy(buffer, to, plane, at, right - left)
-                elif stride[1] == 1:
-                    copy(plane, at, buffer, to, right - left)
+                if stride[1] == 1:
+                    move_row(buffer, to, plane, at, right - left, x.dtype.type(0))
                 else:
                     first, place = np.uint64(at), np.uint64(to)
                     for j in range(np.uint64(right - left)):
-                        if backward:
-                            plane[first + j * step] = buffer[place + j]
-                        else:
-                            buffer[place + j] = plane[first + j * step]
+                        buffer[place + j] = plane[first + j * step]

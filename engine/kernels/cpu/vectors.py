@@ -22,7 +22,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["LINE", "OUTPUTS", "PIECES", "VECTOR", "correlate_line", "correlate_tile", "multiply_line", "multiply_tile"]
+__all__ = ["Code", "LINE", "OUTPUTS", "PIECES", "VECTOR", "correlate_line", "correlate_tile", "move_row",
+           "multiply_line", "multiply_tile"]
 
 _FEATURES = llvm.get_host_cpu_features()
 VECTOR = 64 if _FEATURES.get("avx512f") else 32 if _FEATURES.get("avx2") else 16  # bytes of a vector
@@ -33,14 +34,18 @@ _INT = ir.IntType(64)
 _CONTRACT = ("contract",)  # a product and a sum may be one instruction
 
 
-class _Code:
-    """Writes the instructions of one function, for arrays of one dtype."""
+class Code:
+    """Writes the instructions of one function, for arrays of one dtype.
+
+    load_some, store_some and their likes reach no further than `left` elements, and read zeros there.
+    """
 
     def __init__(self, context: Any, builder: Any, array: Any) -> None:
         self.context, self.builder = context, builder
         self.real = context.get_data_type(array.dtype)
-        self.lanes = VECTOR * 8 // array.dtype.bitwidth
-        self.vector = ir.VectorType(self.real, self.lanes)
+        self.lanes: int = VECTOR * 8 // array.dtype.bitwidth
+        self.real_bytes = VECTOR // self.lanes
+        self.vector, self.bytes = ir.VectorType(self.real, self.lanes), ir.VectorType(ir.IntType(8), self.lanes)
 
     def pointer(self, array: Any, value: Any, *shifts: Any) -> Any:
         """Where the array's element number sum(shifts) lies."""
@@ -60,15 +65,56 @@ class _Code:
     def store(self, value: Any, pointer: Any) -> None:
         self.builder.store(value, self.builder.bitcast(pointer, self.vector.as_pointer())).align = self.real_bytes
 
-    @property
-    def real_bytes(self) -> int:
-        return VECTOR // self.lanes
+    def _mask(self, left: Any) -> Any:
+        """(i < left) for each lane i."""
+        many = self.builder.insert_element(ir.Constant(ir.VectorType(_INT, self.lanes), ir.Undefined), left, ir.IntType(32)(0))
+        many = self._shuffled(many, many, [0] * self.lanes)
+        return self.builder.icmp_signed("<", ir.Constant(many.type, list(range(self.lanes))), many)
+
+    def _shuffled(self, a: Any, b: Any, places: list[int]) -> Any:
+        return self.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), len(places)), places))
+
+    def _masked(self, name: str, vector: Any, result: Any, *arguments: Any) -> Any:
+        kind = f"v{vector.count}{'i8' if vector == self.bytes else f'f{self.real_bytes * 8}'}"
+        function = cgutils.get_or_insert_function(self.builder.module, ir.FunctionType(result, [a.type for a in arguments]),
+                                                  f"llvm.masked.{name}.{kind}.p0")
+        return self.builder.call(function, arguments)
+
+    def load_some(self, pointer: Any, left: Any, vector: Any) -> Any:
+        pointer = self.builder.bitcast(pointer, vector.as_pointer())
+        align = ir.IntType(32)(1 if vector == self.bytes else self.real_bytes)
+        return self._masked("load", vector, vector, pointer, align, self._mask(left), ir.Constant(vector, None))
+
+    def store_some(self, value: Any, pointer: Any, left: Any) -> None:
+        pointer = self.builder.bitcast(pointer, value.type.as_pointer())
+        align = ir.IntType(32)(1 if value.type == self.bytes else self.real_bytes)
+        self._masked("store", value.type, ir.VoidType(), value, pointer, align, self._mask(left))
+
+    def _two(self, pointer: Any, j: Any, left: Any) -> list[tuple[Any, Any]]:
+        """Where the elements from 2 j on lie, in two vectors, and how many of each are among 2 * left."""
+        first = self.builder.gep(pointer, [self.builder.mul(j, _INT(2))])
+        twice = self.builder.mul(left, _INT(2))
+        return [(first, twice), (self.step(first, self.lanes), self.builder.sub(twice, _INT(self.lanes)))]
+
+    def load_pairs(self, pointer: Any, j: Any, left: Any) -> list[Any]:
+        """The even and the odd ones of the elements from 2 j on."""
+        a, b = (self.load_some(place, count, self.vector) for place, count in self._two(pointer, j, left))
+        return [self._shuffled(a, b, list(range(s, 2 * self.lanes, 2))) for s in (0, 1)]
+
+    def store_pairs(self, even: Any, odd: Any, pointer: Any, j: Any, left: Any) -> None:
+        """The inverse of load_pairs."""
+        for half, (place, count) in enumerate(self._two(pointer, j, left)):
+            places = [half * self.lanes // 2 + i // 2 + i % 2 * self.lanes for i in range(self.lanes)]
+            self.store_some(self._shuffled(even, odd, places), place, count)
+
+    def numbers(self, number: int) -> Any:
+        """A vector of bytes, all of them the number."""
+        return ir.Constant(self.bytes, [number] * self.lanes)
 
     def spread(self, number: Any) -> Any:
         """A vector of one number repeated."""
-        nothing = ir.Constant(self.vector, ir.Undefined)
-        first = self.builder.insert_element(nothing, number, ir.IntType(32)(0))
-        return self.builder.shuffle_vector(first, nothing, ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), None))
+        first = self.builder.insert_element(ir.Constant(self.vector, ir.Undefined), number, ir.IntType(32)(0))
+        return self._shuffled(first, first, [0] * self.lanes)
 
     def registers(self, outputs: int, pieces: int) -> list[list[Any]]:
         """outputs × pieces vectors of zeros."""
@@ -84,9 +130,7 @@ class _Code:
         value, lanes = self.builder.load(register), self.lanes
         while lanes > 1:
             lanes //= 2
-            halves = [self.builder.shuffle_vector(value, value, ir.Constant(ir.VectorType(ir.IntType(32), lanes), list(r)))
-                      for r in (range(lanes), range(lanes, 2 * lanes))]
-            value = self.builder.fadd(*halves)
+            value = self.builder.fadd(*(self._shuffled(value, value, list(range(start, start + lanes))) for start in (0, lanes)))
         return self.builder.extract_element(value, ir.IntType(32)(0))
 
 
@@ -101,7 +145,7 @@ def _multiply(outputs: int, pieces: int) -> Any:
         def build(context: Any, builder: Any, signature: Any, values: Any) -> Any:
             out, to, pitch, weight, first, source, at, offsets, begin, end, fresh = values
             kinds = signature.args
-            code = _Code(context, builder, kinds[0])
+            code = Code(context, builder, kinds[0])
             sums = code.registers(outputs, pieces)
             origin = code.pointer(kinds[5], source, at)
             weights = code.pointer(kinds[3], weight, first)
@@ -143,7 +187,7 @@ def _correlate(outputs: int, pieces: int) -> Any:
         def build(context: Any, builder: Any, signature: Any, values: Any) -> Any:
             out, to, pitch, left, first, row, source, offsets, begin, length = values
             kinds = signature.args
-            code = _Code(context, builder, kinds[0])
+            code = Code(context, builder, kinds[0])
             sums = code.registers(outputs, pieces)
             shifts = code.pointer(kinds[7], offsets, begin)
             seen = [code.pointer(kinds[6], source, builder.load(code.step(shifts, q))) for q in range(pieces)]
@@ -163,6 +207,24 @@ def _correlate(outputs: int, pieces: int) -> Any:
         number = types.int64
         return types.void(out, number, number, left, number, number, source, offsets, number, number), build
     return correlate
+
+
+@intrinsic
+def move_row(typing: Any, out: Any, to: Any, source: Any, at: Any, count: Any, shift: Any) -> Any:
+    """out[to + j] = source[at + j] + shift for j < count: rows are short, and what is left over is one vector too."""
+    def build(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        out, to, source, at, count, shift = values
+        kinds = signature.args
+        code = Code(context, builder, kinds[0])
+        target, origin, more = code.pointer(kinds[0], out, to), code.pointer(kinds[2], source, at), code.spread(shift)
+        with cgutils.for_range_slice(builder, _INT(0), count, _INT(code.lanes), _INT) as (j, _):
+            left = builder.sub(count, j)
+            value = code.load_some(builder.gep(origin, [j]), left, code.vector)
+            code.store_some(builder.fadd(value, more), builder.gep(target, [j]), left)
+        return context.get_dummy_value()
+
+    number = types.int64
+    return types.void(out, number, source, number, number, out.dtype), build
 
 
 multiply_tile, multiply_line = _multiply(OUTPUTS, PIECES), _multiply(1, LINE)
