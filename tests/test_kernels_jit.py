@@ -279,3 +279,21 @@ def test_results_of_several_threads_are_their_own() -> None:
         thread.join()
     for i, x in enumerate(inputs):
         np.testing.assert_allclose(found[i], x @ weight.T, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts page faults, and other systems' malloc is left as it is")
+def test_what_a_step_frees_is_kept_for_the_next() -> None:
+    """No page is asked of the system again, once the kernels are there; other C libraries are left as they are."""
+    assert run("""
+from importlib import import_module
+from resource import RUSAGE_SELF, getrusage
+import numpy as np
+memory = import_module("chainrule.kernels.cpu.memory")
+import_module("chainrule.kernels.cpu.jit")
+def faults():
+    arrays = [np.ones(1 << 20) for _ in range(5)]
+    del arrays
+    return getrusage(RUSAGE_SELF).ru_minflt
+first = faults()
+print(not memory.keep_freed_memory() or faults() - first < 1000)     # five times 8 MB are 10,000 pages
+""") == "True"

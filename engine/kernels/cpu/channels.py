@@ -18,7 +18,7 @@ from chainrule.kernels.cpu.arrays import flat, pieces, plain, served
 from chainrule.kernels.cpu.memory import empty
 from chainrule.kernels.cpu.sums import BLOCK, DEPTH, empty_into, total, total_of_squares
 
-WIDTH = 64  # columns that a task takes side by side
+WIDTH = 128  # columns that a task takes side by side
 
 
 @jit.jit
@@ -163,14 +163,15 @@ def _channels_grad(task: int, g: Any, x: Any, weight: Any, means: Any, scales: A
 
 @jit.tasks
 def _columns(task: int, x: Any, weight: Any, bias: Any, out: Any, means: Any, variances: Any, scales: Any, eps: float) -> None:
-    """x and out (N, C), the others (C)."""
-    rows, left, real = len(x), task * WIDTH, x.dtype.type
-    mean, variance, scale = means[left : left + WIDTH], variances[left : left + WIDTH], scales[left : left + WIDTH]
-    near, far = np.zeros(mean.size, x.dtype), np.zeros(mean.size)
+    """x and out (N · C), the others (C)."""
+    channels, left, real = means.size, task * WIDTH, x.dtype.type
+    rows, right = x.size // channels, min(task * WIDTH + WIDTH, channels)
+    mean, scale, factor, shift = means[left:right], scales[left:right], weight[left:right], bias[left:right]
+    near, far = np.zeros(right - left, x.dtype), np.zeros(right - left)
     for row in range(rows):
-        line = x[row, left : left + WIDTH]
+        first = np.uint64(row * channels + left)
         for j in range(np.uint64(near.size)):
-            near[j] += line[j]
+            near[j] += x[first + j]
         if row % DEPTH == DEPTH - 1:
             empty_into(near, far)
     empty_into(near, far)
@@ -178,35 +179,35 @@ def _columns(task: int, x: Any, weight: Any, bias: Any, out: Any, means: Any, va
         mean[j] = far[j] / rows
         far[j] = 0
     for row in range(rows):
-        line = x[row, left : left + WIDTH]
+        first = np.uint64(row * channels + left)
         for j in range(np.uint64(near.size)):
-            near[j] += (line[j] - mean[j]) * (line[j] - mean[j])
+            near[j] += (x[first + j] - mean[j]) * (x[first + j] - mean[j])
         if row % DEPTH == DEPTH - 1:
             empty_into(near, far)
     empty_into(near, far)
     for j in range(near.size):
-        variance[j] = far[j] / rows
+        variances[left + j] = far[j] / rows
         scale[j] = real(1 / np.sqrt(far[j] / rows + eps))
-        near[j] = scale[j] * weight[left + j]
-    shift = bias[left : left + WIDTH]
+        near[j] = scale[j] * factor[j]
     for row in range(rows):
-        line, target = x[row, left : left + WIDTH], out[row, left : left + WIDTH]
+        first = np.uint64(row * channels + left)
         for j in range(np.uint64(near.size)):
-            target[j] = (line[j] - mean[j]) * near[j] + shift[j]
+            out[first + j] = (x[first + j] - mean[j]) * near[j] + shift[j]
 
 
 @jit.tasks
 def _columns_grad(task: int, g: Any, x: Any, weight: Any, means: Any, scales: Any, dx: Any, dweight: Any, dbias: Any) -> None:
-    """g, x and dx (N, C), the others (C)."""
-    rows, left = len(x), task * WIDTH
-    mean, scale, factor = means[left : left + WIDTH], scales[left : left + WIDTH], weight[left : left + WIDTH]
-    near_g, near_gx = np.zeros(mean.size, x.dtype), np.zeros(mean.size, x.dtype)
-    far_g, far_gx = np.zeros(mean.size), np.zeros(mean.size)
+    """g, x and dx (N · C), the others (C)."""
+    channels, left = means.size, task * WIDTH
+    rows, right = x.size // channels, min(task * WIDTH + WIDTH, channels)
+    mean, scale, factor = means[left:right], scales[left:right], weight[left:right]
+    near_g, near_gx = np.zeros(right - left, x.dtype), np.zeros(right - left, x.dtype)
+    far_g, far_gx = np.zeros(right - left), np.zeros(right - left)
     for row in range(rows):
-        given, line = g[row, left : left + WIDTH], x[row, left : left + WIDTH]
+        first = np.uint64(row * channels + left)
         for j in range(np.uint64(near_g.size)):
-            near_g[j] += given[j]
-            near_gx[j] += given[j] * (line[j] - mean[j])
+            near_g[j] += g[first + j]
+            near_gx[j] += g[first + j] * (x[first + j] - mean[j])
         if row % DEPTH == DEPTH - 1:
             empty_into(near_g, far_g)
             empty_into(near_gx, far_gx)
@@ -217,9 +218,9 @@ def _columns_grad(task: int, g: Any, x: Any, weight: Any, means: Any, scales: An
         near_g[j] = far_g[j] / rows
         near_gx[j] = far_gx[j] / rows * scale[j] * scale[j]
     for row in range(rows):
-        given, line, target = g[row, left : left + WIDTH], x[row, left : left + WIDTH], dx[row, left : left + WIDTH]
+        first = np.uint64(row * channels + left)
         for j in range(np.uint64(near_g.size)):
-            target[j] = (given[j] - near_g[j] - (line[j] - mean[j]) * near_gx[j]) * (scale[j] * factor[j])
+            dx[first + j] = (g[first + j] - near_g[j] - (x[first + j] - mean[j]) * near_gx[j]) * (scale[j] * factor[j])
 
 
 def batch_norm(input: Any, weight: Any, bias: Any, *, eps: float) -> Any:
@@ -230,7 +231,7 @@ def batch_norm(input: Any, weight: Any, bias: Any, *, eps: float) -> Any:
     out, means, variances, scales = (empty(s, dtype) for s in (input.shape, channels, channels, channels))
     weight, bias = _per_channel(weight, 1, (channels,), dtype), _per_channel(bias, 0, (channels,), dtype)
     if input.ndim == 2:
-        _columns(-(-channels // WIDTH), plain(input), weight, bias, out, means, variances, scales, eps)
+        _columns(-(-channels // WIDTH), flat(input), weight, bias, out.reshape(-1), means, variances, scales, eps)
     else:
         count = pieces(input.size, channels)
         _channels(count, flat(input), weight, bias, out.reshape(-1), means, variances, scales, samples,
@@ -247,7 +248,7 @@ def batch_norm_grad(g: Any, input: Any, weight: Any, bias: Any, means: Any, scal
     dx, dweight, dbias = (empty(s, dtype) for s in (input.shape, channels, channels))
     factor = _per_channel(weight, 1, (channels,), dtype)
     if input.ndim == 2:
-        _columns_grad(-(-channels // WIDTH), plain(g), plain(input), factor, means, scales, dx, dweight, dbias)
+        _columns_grad(-(-channels // WIDTH), flat(g), flat(input), factor, means, scales, dx.reshape(-1), dweight, dbias)
     else:
         count = pieces(input.size, channels)
         _channels_grad(count, flat(g), flat(input), factor, means, scales, dx.reshape(-1), dweight, dbias, samples,
