@@ -42,6 +42,8 @@ WHERE = {
     # losses
     "cross_entropy": "losses",
     "cross_entropy_grad": "losses",
+    "squared_error": "losses",
+    "squared_error_grad": "losses",
     # matmul
     "matmul": "matmul",
     # normalization
