@@ -12,7 +12,7 @@ from chainrule.errors import CompileError, describe, warn
 from chainrule.graph import wrap
 from chainrule.layers.module import Module
 from chainrule.replay.guards import SIMPLE, Outer, Same
-from chainrule.replay.notes import ASSIGN
+from chainrule.replay.notes import ASSIGN, OUTSIDE
 from chainrule.replay.program import Program, flat
 from chainrule.replay.recording import Recording
 from chainrule.state import special, state
@@ -138,9 +138,12 @@ class Compiled:
             result = self.function(*args, **options)
         simple = not options and not special.count and len(args) == len(inputs)
         program = Program(recording, result, self.name, simple, self._outer.parts())
-        answer = detached(result, {id(t) for t in inputs})
-        kept = escaped(recording, result)
-        del recording, result
+        own = {id(t) for t in inputs} | {id(s.source) for s in recording.slots.values() if s.kind == OUTSIDE}
+        answer = detached(result, own)
+        returned = {id(t._data) for t in flat(result) if isinstance(t, Tensor)}
+        del result  # a view holds the tensor that it is a view of
+        kept = escaped(recording, returned)
+        del recording
         if kept is not None:
             kept.refuse()
         variants = self.programs.setdefault(key, [])
@@ -188,7 +191,7 @@ class Compiled:
 def detached(value: Any, given: set[int]) -> Any:
     """What the step returns, without a history: a replay has none."""
     if isinstance(value, Tensor):
-        return value if id(value) in given or value.node is None or value.is_leaf else wrap(value._data)
+        return value if id(value) in given else wrap(value._data)
     if value.__class__ in (tuple, list):
         return value.__class__(detached(v, given) for v in value)
     if value.__class__ is dict:
@@ -211,9 +214,8 @@ class Escaped:
                            "instead")
 
 
-def escaped(recording: Recording, result: Any) -> Escaped | None:
-    """The first tensor that depends on the inputs, was not returned, and is still alive."""
-    returned = {id(t._data) for t in flat(result) if isinstance(t, Tensor)}
+def escaped(recording: Recording, returned: set[int]) -> Escaped | None:
+    """The first tensor that depends on the inputs, was not returned, and is still alive; `returned`: the ids of arrays."""
     returned |= {id(n.args[0].array) for n in recording.notes if n.kind == ASSIGN and n.args[0] is not None}
 
     def find() -> Escaped | None:

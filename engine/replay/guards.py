@@ -73,7 +73,8 @@ class Modules:
 
     def _of(self, module: Any) -> dict[str, Any]:
         hooks = module._hooks
-        return {**vars(module), "_hooks": () if hooks is None else tuple(tuple(kind.values()) for kind in vars(hooks).values())}
+        called = [] if hooks is None else [entry for kind in vars(hooks).items() for entry in kind[1].items()]
+        return {**vars(module), "_hooks": called}
 
     def same(self) -> bool:
         """Whether all attributes are what they were; if so this is remembered."""
