@@ -18,11 +18,8 @@ import numba
 
 from chainrule.kernels.cpu import pool as pools
 from chainrule.kernels.cpu.cache import FAST_MATH, jit
-from chainrule.kernels.cpu.memory import keep_freed_memory
 
 __all__ = ["FAST_MATH", "Tasks", "get_num_threads", "jit", "set_num_threads", "tasks"]
-
-keep_freed_memory()
 
 _threads = int(numba.config.NUMBA_NUM_THREADS)
 
