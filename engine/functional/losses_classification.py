@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.arguments import within
 from chainrule.errors import DtypeError, ShapeError
 from chainrule.functional.activations import floating, logsigmoid
 from chainrule.functional.losses import floating_target, pair, reduction_of
+from chainrule.kernels.cpu.arrays import within
 from chainrule.names import ops
 from chainrule.ops import losses as rows
 from chainrule.ops.activations import softplus
