@@ -39,12 +39,12 @@ WHERE = {
     "max_pool_indices": "pooling",
     "take_from_planes": "pooling",
     # recurrent
-    "gru": "recurrent",
-    "gru_grad": "recurrent",
-    "lstm": "recurrent",
-    "lstm_grad": "recurrent",
-    "rnn": "recurrent",
-    "rnn_grad": "recurrent",
+    "gru": "gru",
+    "gru_grad": "gru",
+    "lstm": "lstm",
+    "lstm_grad": "lstm",
+    "rnn": "rnn",
+    "rnn_grad": "rnn",
 }
 
 
