@@ -8,13 +8,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cases import Case
 from benchmarks.processes import ROOT, cores_for, environment, program_output
 
-__all__ = ["describe", "floor", "peaks"]
+__all__ = ["describe", "floor", "higher", "peaks"]
 
 # Working sets, from the first level of cache to memory: the bandwidth differs twentyfold.
-SIZES = (16 << 10, 256 << 10, 4 << 20, 16 << 20, 256 << 20)
+SIZES = (16 << 10, 256 << 10, 4 << 20, 16 << 20, 64 << 20, 256 << 20)
 
 
 def processor() -> str:
@@ -68,14 +67,15 @@ def describe() -> dict[str, Any]:
             "blas": blas_kernel(), "commit": git.stdout.strip()}
 
 
-def measure_peaks(threads: int) -> dict[str, Any]:
-    """In this process: GFLOP/s of NumPy's float32 matrix product, and GB/s of copies within working sets of several sizes."""
+def measure_peaks(threads: int, seconds: float) -> dict[str, Any]:
+    """In this process: GFLOP/s of NumPy's float32 matrix product, and GB/s, read and written, within working
+    sets of several sizes: the quicker of copying and of negating in place, which need not fetch what it overwrites."""
     import time
     from concurrent.futures import ThreadPoolExecutor
 
     import numpy as np
 
-    def best(function: Any, seconds: float = 0.25) -> float:
+    def best(function: Any) -> float:
         fastest, end = float("inf"), time.perf_counter() + seconds
         while time.perf_counter() < end:
             start = time.perf_counter()
@@ -85,38 +85,53 @@ def measure_peaks(threads: int) -> dict[str, Any]:
 
     n = 1536
     a, b, out = (np.ones((n, n), np.float32) for _ in range(3))
-    flops = 2 * n**3 / best(lambda: np.matmul(a, b, out=out), 0.8)
+    flops = 2 * n**3 / min(best(lambda: np.matmul(a, b, out=out)) for _ in range(3))
     bandwidth = {}
     with ThreadPoolExecutor(threads) as pool:
         for size in SIZES:
-            pairs = [tuple(np.ones(size // 8, np.float32) for _ in range(2)) for _ in range(threads)]  # half source, half target
+            pieces = [np.ones(size // threads // 4, np.float32) for _ in range(threads)]
             repeats = max(1, (8 << 20) // size)
 
-            def copies(pair: Any, repeats: int = repeats) -> None:
+            def copy(piece: Any, repeats: int = repeats) -> None:
+                half = len(piece) // 2
                 for _ in range(repeats):
-                    np.copyto(pair[1], pair[0])
+                    np.copyto(piece[half:2 * half], piece[:half])
 
-            seconds = best(lambda pairs=pairs, copies=copies: list(pool.map(copies, pairs)))
-            bandwidth[str(size)] = threads * repeats * size / seconds
+            def negate(piece: Any, repeats: int = repeats) -> None:
+                for _ in range(repeats):
+                    np.negative(piece, out=piece)
+
+            rates = [repeats * size * times / best(lambda work=work, pieces=pieces: list(pool.map(work, pieces)))
+                     for work, times in ((copy, 1), (negate, 2))]
+            bandwidth[str(size)] = max(rates)
     return {"flops": flops, "bandwidth": bandwidth}
 
 
-def peaks(threads: int) -> dict[str, Any]:
+def peaks(threads: int, seconds: float = 0.25) -> dict[str, Any]:
     """The same in a process like those of the contenders."""
-    code = f"import json; from benchmarks.machine import measure_peaks; print(json.dumps(measure_peaks({threads})))"
+    code = f"import json; from benchmarks.machine import measure_peaks; print(json.dumps(measure_peaks({threads}, {seconds})))"
     found: dict[str, Any] = program_output(code, threads)
     return found
 
 
-def floor(case: Case, peak: dict[str, Any]) -> float | None:
-    """Seconds that no program on this machine can undercut, as far as the counts of the case tell; None where it has none.
+def higher(a: dict[str, Any], b: dict[str, Any] | None) -> dict[str, Any]:
+    """The better of two measurements of the machine, each figure apart."""
+    if b is None:
+        return a
+    sizes = {**a["bandwidth"], **b["bandwidth"]}
+    return {"flops": max(a["flops"], b["flops"]),
+            "bandwidth": {size: max(a["bandwidth"].get(size, 0.0), b["bandwidth"].get(size, 0.0)) for size in sizes}}
 
-    Arithmetic and traffic are added in a workload, whose optimizer comes after its products, and overlap in a single operation.
-    The bandwidth is that of the smallest measured working set that holds the case's bytes.
+
+def floor(name: str, flops: float, moved: float, peak: dict[str, Any]) -> float | None:
+    """Seconds that no program on this machine can undercut, as far as the counts of a case tell; None where it has none.
+
+    Arithmetic and traffic (bytes `moved`) are added in a training step, whose optimizer comes after its products, and overlap in
+    a single operation. The bandwidth is that of the smallest measured working set that holds the bytes.
     """
-    if not case.flops and not case.bytes:
+    if not flops and not moved:
         return None
     sizes = sorted((int(size), rate) for size, rate in peak["bandwidth"].items())
-    rate = next((rate for size, rate in sizes if case.bytes <= size), sizes[-1][1])
-    arithmetic, traffic = case.flops / peak["flops"], case.bytes / rate
-    return float(arithmetic + traffic if case.group == "workloads" else max(arithmetic, traffic))
+    rate = next((rate for size, rate in sizes if moved <= size), sizes[-1][1])
+    arithmetic, traffic = flops / peak["flops"], moved / rate
+    return float(arithmetic + traffic if name.startswith(("workloads/", "growth/")) else max(arithmetic, traffic))

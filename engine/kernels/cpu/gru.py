@@ -11,6 +11,7 @@ import numpy as np
 from chainrule.kernels.cpu import recurrent as shared
 from chainrule.kernels.cpu.exponential import sigmoid, tanh
 from chainrule.kernels.cpu.jit import jit, tasks
+from chainrule.kernels.cpu.matmul import declines
 from chainrule.kernels.cpu.memory import empty
 from chainrule.kernels.cpu.tile import HEIGHT, add_product, width_in
 
@@ -110,7 +111,7 @@ def gru(input: Any, h0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, lengths
         reverse: bool) -> Any:
     """See `chainrule.ops.recurrent.gru`. Keeps the gates, and the candidate's part of h @ w_hh.T + b_hh."""
     size = w_hh.shape[1]
-    if not input.size or not size or shared.declines(input, h0, w_ih, w_hh, b_ih, b_hh, state_mask):
+    if not input.size or not size or declines(input, h0, w_ih, w_hh, b_ih, b_hh, state_mask):
         return NotImplemented
     (steps, batch, _), dtype, work = input.shape, input.dtype, input.shape[0] * input.shape[1] * w_ih.size
     pieces, *way = shared.way(lengths, state_mask, steps, batch, reverse, dtype)

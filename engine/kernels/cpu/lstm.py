@@ -10,6 +10,7 @@ import numpy as np
 from chainrule.kernels.cpu import recurrent as shared
 from chainrule.kernels.cpu.exponential import sigmoid, tanh
 from chainrule.kernels.cpu.jit import jit, tasks
+from chainrule.kernels.cpu.matmul import declines
 from chainrule.kernels.cpu.memory import empty
 from chainrule.kernels.cpu.tile import HEIGHT, width_in
 
@@ -113,7 +114,7 @@ def lstm(input: Any, h0: Any, c0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: An
          w_hr: Any, *, reverse: bool) -> Any:
     """See `chainrule.ops.recurrent.lstm`. Keeps the gates and cells; declines projections (w_hr)."""
     size = w_hh.shape[1]
-    if w_hr is not None or not input.size or not size or shared.declines(input, h0, c0, w_ih, w_hh, b_ih, b_hh, state_mask):
+    if w_hr is not None or not input.size or not size or declines(input, h0, c0, w_ih, w_hh, b_ih, b_hh, state_mask):
         return NotImplemented
     (steps, batch, _), dtype, work = input.shape, input.dtype, input.shape[0] * input.shape[1] * w_ih.size
     pieces, *way = shared.way(lengths, state_mask, steps, batch, reverse, dtype)

@@ -31,13 +31,6 @@ DEPTH = 256
 SIDE = 128  # rows and columns of a weight's gradient in one task
 
 
-def declines(*arrays: Any) -> bool:
-    """Whether the arrays (or None) are not all of one dtype, float32 or float64."""
-    first = arrays[0].dtype
-    return (first not in (np.float32, np.float64) or not first.isnative
-            or any(array is not None and array.dtype != first for array in arrays))
-
-
 def run(kernel: Any, count: int, work: int, *arguments: Any) -> None:
     """Run the kernel's tasks, over the threads where there is work enough."""
     (kernel if work >= SMALL else kernel.serial)(count, *arguments)

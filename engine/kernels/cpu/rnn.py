@@ -10,6 +10,7 @@ import numpy as np
 from chainrule.kernels.cpu import recurrent as shared
 from chainrule.kernels.cpu.exponential import tanh
 from chainrule.kernels.cpu.jit import jit, tasks
+from chainrule.kernels.cpu.matmul import declines
 from chainrule.kernels.cpu.memory import empty
 from chainrule.kernels.cpu.tile import HEIGHT, width_in
 
@@ -90,7 +91,7 @@ def rnn(input: Any, h0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, lengths
         nonlinearity: str, reverse: bool) -> Any:
     """See `chainrule.ops.recurrent.rnn`. Keeps only the output."""
     size = w_hh.shape[1]
-    if not input.size or not size or shared.declines(input, h0, w_ih, w_hh, b_ih, b_hh, state_mask):
+    if not input.size or not size or declines(input, h0, w_ih, w_hh, b_ih, b_hh, state_mask):
         return NotImplemented
     (steps, batch, _), dtype, work = input.shape, input.dtype, input.shape[0] * input.shape[1] * w_ih.size
     pieces, *way = shared.way(lengths, state_mask, steps, batch, reverse, dtype)

@@ -3,52 +3,44 @@
 OpenBLAS packs one operand on every call. For the few rows of one step of a recurrent network, against the same weight at every
 step, that is a large share of the work (8 rows of 128 times (128, 512): 200 µs of 240); here the weight is packed once.
 
-A tile is HEIGHT rows by two vectors of the processor's width. Its sums stay in registers while the tile walks along the inner
-axis: per step it reads one line of two vectors of b and a number of each row of a. That is written in LLVM's own terms, since
-numba has no vectors; the rest is ordinary kernels. Measured on a Zen 5 core with AVX-512: 255 to 265 GF/s from 8 rows on, for
-weights of any size that fits the caches.
+A tile is HEIGHT rows by two vectors (see vectors.py). Its sums stay in registers while the tile walks along the inner axis: per
+step it reads one line of two vectors of b, and a number of each row of a. Measured on a Zen 5 core with AVX-512: 255 to 265
+GF/s from 8 rows on, for weights of any size that fits the caches.
 """
 
-import platform
 from typing import Any
 
-import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from chainrule.kernels.cpu.jit import jit, tasks
+from chainrule.kernels.cpu.vectors import OUTPUTS as HEIGHT
+from chainrule.kernels.cpu.vectors import VECTOR, Code
 
 __all__ = ["HEIGHT", "add_product", "move_line", "pack", "panels_of", "tile", "width_in", "width_of"]
 
-
-def _machine() -> tuple[int, int]:
-    """Bytes of a vector, and rows of a tile so that the sums, a line and a number fit the vector registers: 32 or 16 of them."""
-    features = llvm.get_host_cpu_features()
-    if features.get("avx512f"):
-        return 64, 8
-    return (32, 6) if features.get("avx") else (16, 8 if platform.machine().lower() in ("aarch64", "arm64") else 6)
-
-
-BYTES, HEIGHT = _machine()
-VECTORS = 2
-AHEAD = 32  # steps: what lies strided in the outer caches is asked for in time
+VECTORS = 2  # in a tile's row
+AHEAD = 32  # steps along the inner axis: what lies strided in the outer caches is asked for in time
+_INT = ir.IntType(64)
 
 
 def width_of(dtype: Any) -> int:
     """The columns of a tile."""
-    return VECTORS * BYTES // int(np.dtype(dtype).itemsize)
+    return VECTORS * VECTOR // int(np.dtype(dtype).itemsize)
 
 
 @jit
 def width_in(array: Any) -> Any:
     """The columns of a tile of the array's dtype, in a kernel."""
-    return VECTORS * BYTES // array.itemsize
+    return VECTORS * VECTOR // array.itemsize
 
 
-def _tile(context: Any, a: Any, at_a: Any, row_a: Any, step_a: Any, b: Any, at_b: Any, step_b: Any, depth: Any,
-          start: Any, at_start: Any, row_start: Any, c: Any, at_c: Any, row_c: Any, rows: Any) -> Any:
+@intrinsic
+def tile(typing: Any, a: Any, at_a: Any, row_a: Any, step_a: Any, b: Any, at_b: Any, step_b: Any, depth: Any,
+         start: Any, at_start: Any, row_start: Any, c: Any, at_c: Any, row_c: Any, rows: Any) -> Any:
     """c = start + a @ b for at most HEIGHT rows and the columns of one tile; a is (rows, depth), b (depth, columns).
 
     Each matrix is an array, the position in it of the matrix's first element, and the distances between its rows, and for a
@@ -56,87 +48,50 @@ def _tile(context: Any, a: Any, at_a: Any, row_a: Any, step_a: Any, b: Any, at_b
     Where there are fewer rows than HEIGHT, the last one is computed several times: start is read whole before c is written, so
     that they may be the same.
     """
-    real = {32: ir.FloatType(), 64: ir.DoubleType()}[c.dtype.bitwidth]
-    size = c.dtype.bitwidth // 8
-    vector, word, lanes = ir.VectorType(real, BYTES // size), ir.IntType(64), BYTES // size
-    name = f"llvm.fma.v{lanes}f{8 * size}"
-    undefined, zeros = ir.Constant(vector, ir.Undefined), ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
-
-    def build(ctx: Any, builder: Any, signature: Any, args: Any) -> Any:
-        fma = builder.module.globals.get(name) or ir.Function(builder.module, ir.FunctionType(vector, [vector] * 3), name)
-        values = dict(zip(names, args, strict=True))
-        bases = {n: ctx.make_array(t)(ctx, builder, values[n]).data for n, t in zip(names, signature.args, strict=True)
-                 if isinstance(t, types.Array)}
-        rows_of: dict[str, list[Any]] = {"a": [], "start": [], "c": []}
-        last = builder.sub(values["rows"], word(1))
-        for r in range(HEIGHT):
-            row = builder.select(builder.icmp_signed("<", word(r), last), word(r), last)
-            for n, found in rows_of.items():
-                offset = builder.add(values["at_" + n], builder.mul(row, values["row_" + n]))
-                found.append(builder.gep(bases[n], [offset]))
-
-        def load(pointer: Any, v: int) -> Any:
-            pointer = builder.bitcast(builder.gep(pointer, [word(v * lanes)]), vector.as_pointer())
-            return builder.load(pointer, align=size)
-
-        sums = [load(pointer, v) for pointer in rows_of["start"] for v in range(VECTORS)]
-        entry, loop, done = builder.block, builder.append_basic_block("step"), builder.append_basic_block("done")
-        builder.cbranch(builder.icmp_signed(">", values["depth"], word(0)), loop, done)
-
-        builder.position_at_end(loop)
-        k, running = builder.phi(word), [builder.phi(vector) for _ in sums]
-        line = builder.gep(bases["b"], [builder.add(values["at_b"], builder.mul(k, values["step_b"]))])
-        lines = [load(line, v) for v in range(VECTORS)]
-        along = builder.mul(k, values["step_a"])
-        ahead = builder.gep(rows_of["a"][0], [builder.mul(builder.add(k, word(AHEAD)), values["step_a"])])
-        prefetch = builder.module.globals.get("llvm.prefetch") or ir.Function(builder.module, ir.FunctionType(
-            ir.VoidType(), [ir.IntType(8).as_pointer(), *[ir.IntType(32)] * 3]), "llvm.prefetch")
-        builder.call(prefetch, [builder.bitcast(ahead, ir.IntType(8).as_pointer()), *map(ir.IntType(32), (0, 3, 1))])
-        after = []
-        for r in range(HEIGHT):
-            number = builder.load(builder.gep(rows_of["a"][r], [along]))
-            spread = builder.shuffle_vector(builder.insert_element(undefined, number, ir.IntType(32)(0)), undefined, zeros)
-            after += [builder.call(fma, [spread, lines[v], running[VECTORS * r + v]]) for v in range(VECTORS)]
-        following = builder.add(k, word(1))
-        for phi, before, new in zip([k, *running], [word(0), *sums], [following, *after], strict=True):
-            phi.add_incoming(before, entry)
-            phi.add_incoming(new, loop)
-        builder.cbranch(builder.icmp_signed("<", following, values["depth"]), loop, done)
-
-        builder.position_at_end(done)
-        results = [builder.phi(vector) for _ in sums]
-        for phi, before, new in zip(results, sums, after, strict=True):
-            phi.add_incoming(before, entry)
-            phi.add_incoming(new, loop)
-        for i, value in enumerate(results):
-            pointer = builder.gep(rows_of["c"][i // VECTORS], [word(i % VECTORS * lanes)])
-            builder.store(value, builder.bitcast(pointer, vector.as_pointer()), align=size)
-        return ctx.get_dummy_value()
+    def build(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        a, at_a, row_a, step_a, b, at_b, step_b, depth, start, at_start, row_start, c, at_c, row_c, rows = values
+        kinds = signature.args
+        code = Code(context, builder, kinds[11])
+        last = builder.sub(rows, _INT(1))
+        numbers = [builder.select(builder.icmp_signed("<", _INT(r), last), _INT(r), last) for r in range(HEIGHT)]
+        places = [[code.pointer(kind, array, at, builder.mul(number, row)) for number in numbers]
+                  for kind, array, at, row in ((kinds[0], a, at_a, row_a), (kinds[8], start, at_start, row_start),
+                                               (kinds[11], c, at_c, row_c))]
+        sums = code.registers(HEIGHT, VECTORS)
+        for registers, place in zip(sums, places[1], strict=True):
+            for v, register in enumerate(registers):
+                builder.store(code.load(code.step(place, v * code.lanes)), register)
+        lines = code.pointer(kinds[4], b, at_b)
+        with cgutils.for_range_slice(builder, _INT(0), depth, _INT(1), _INT) as (k, _):
+            line = builder.gep(lines, [builder.mul(k, step_b)])
+            vectors = [code.load(code.step(line, v * code.lanes)) for v in range(VECTORS)]
+            code.prefetch(builder.gep(places[0][0], [builder.mul(builder.add(k, _INT(AHEAD)), step_a)]))
+            along = builder.mul(k, step_a)
+            for registers, place in zip(sums, places[0], strict=True):
+                factor = code.spread(builder.load(builder.gep(place, [along])))
+                for register, vector in zip(registers, vectors, strict=True):
+                    code.accumulate(register, factor, vector)
+        for registers, place in zip(sums, places[2], strict=True):
+            for v, register in enumerate(registers):
+                code.store(builder.load(register), code.step(place, v * code.lanes))
+        return context.get_dummy_value()
 
     i = types.intp
-    names = ("a", "at_a", "row_a", "step_a", "b", "at_b", "step_b", "depth", "start", "at_start", "row_start", "c", "at_c",
-             "row_c", "rows")
     return types.void(a, i, i, i, b, i, i, i, start, i, i, c, i, i, i), build
 
 
-tile: Any = intrinsic(_tile)
-
-
-def _move_line(context: Any, source: Any, at_source: Any, target: Any, at_target: Any) -> Any:
+@intrinsic
+def move_line(typing: Any, source: Any, at_source: Any, target: Any, at_target: Any) -> Any:
     """Copy one line of a tile from a position of an array to a position of another."""
-
-    def build(ctx: Any, builder: Any, signature: Any, args: Any) -> Any:
-        kinds, size = signature.args, target.dtype.bitwidth // 8
-        pointers = [builder.gep(ctx.make_array(kinds[i])(ctx, builder, args[i]).data, [args[i + 1]]) for i in (0, 2)]
-        vector = ir.VectorType({4: ir.FloatType(), 8: ir.DoubleType()}[size], VECTORS * BYTES // size).as_pointer()
-        value = builder.load(builder.bitcast(pointers[0], vector), align=size)
-        builder.store(value, builder.bitcast(pointers[1], vector), align=size)
-        return ctx.get_dummy_value()
+    def build(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        code = Code(context, builder, signature.args[2])
+        origin = code.pointer(signature.args[0], values[0], values[1])
+        place = code.pointer(signature.args[2], values[2], values[3])
+        for v in range(VECTORS):
+            code.store(code.load(code.step(origin, v * code.lanes)), code.step(place, v * code.lanes))
+        return context.get_dummy_value()
 
     return types.void(source, types.intp, target, types.intp), build
-
-
-move_line: Any = intrinsic(_move_line)
 
 
 def panels_of(parts: int, depth: int, columns: int, dtype: Any) -> Any:
