@@ -3,11 +3,13 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
+from benchmarks import compare, table
 from benchmarks.cases import selected
 from benchmarks.contenders import CONTENDERS, OURS, available
 from benchmarks.report import head, rows, summary
-from benchmarks.run import Settings, run
+from benchmarks.run import Settings, load, run
 
 DEFAULT_PEERS = ("torch", "torch-compile", "jax")
 
@@ -18,8 +20,15 @@ def parser() -> argparse.ArgumentParser:
                                     epilog="benchmarks/README.md tells how it measures and how to read the results.")
     found.add_argument("--only", metavar="PATTERN", help="cases with this in their name, or that match; several with commas")
     found.add_argument("--threads", default="1", metavar="N", help="of every contender; 1,2 measures all with 1, then with 2")
-    found.add_argument("--peers", metavar="NAMES", help=f"default: those installed of {','.join(DEFAULT_PEERS)}; none for none")
+    found.add_argument("--peers", metavar="NAMES", help=f"default: those installed of {','.join(DEFAULT_PEERS)}; none for none; "
+                       f"there are {','.join(name for name in CONTENDERS if name not in OURS)}")
     found.add_argument("--json", type=Path, metavar="FILE", help="write the results there, as they come")
+    found.add_argument("--add", action="store_true", help="to what the file of --json has; a case measured again is replaced")
+    found.add_argument("--plot", type=Path, metavar="FILE", help="draw the results: FILE.svg or .png, and more beside it")
+    found.add_argument("--compare", type=Path, metavar="FILE", help="print what changed since these results")
+    found.add_argument("--from", type=Path, metavar="FILE", dest="source", help="measure nothing: take the results of this file")
+    found.add_argument("--table", type=Path, nargs="?", const=Path(), metavar="FILE",
+                       help="measure nothing: make README.md's table anew, from this file or the one it names")
     found.add_argument("--rounds", type=int, help="default 5")
     found.add_argument("--quick", action="store_true", help="a short round only: does it run?")
     found.add_argument("--device", default="cpu", help="cpu")
@@ -42,29 +51,63 @@ def contenders(peers: str | None) -> list[str]:
     return ours + [name for name in chosen if name not in OURS]
 
 
+def settings_of(options: argparse.Namespace) -> Settings:
+    """What the options ask to be measured; ValueError for what cannot be."""
+    if options.device != "cpu":
+        raise ValueError(f"--device {options.device}: chainrule has no kernels for it yet; only cpu can be measured")
+    words = options.threads.split(",")
+    if not all(word.isdigit() and int(word) for word in words):
+        raise ValueError(f"--threads {options.threads}: numbers that are at least 1, with commas between them")
+    if options.add and not options.json:
+        raise ValueError("--add needs the file of --json, to which it adds")
+    if options.rounds is not None and options.rounds < 1:
+        raise ValueError(f"--rounds {options.rounds}: at least 1")
+    rounds, seconds = (1, 0.02) if options.quick else (5, 0.4)
+    return Settings(contenders(options.peers), [int(word) for word in words], options.rounds or rounds, seconds, options.json,
+                    options.add)
+
+
+def rewrite_table(source: Path) -> None:
+    """Make the README's table anew; ValueError where there is no file to make it from."""
+    if source == Path():
+        named = table.source_of(table.README.read_text(encoding="utf-8"))
+        if named is None:
+            raise ValueError("README.md has no table yet: name the file of results")
+        source = named
+    table.write(load(source), source)
+    print(f"README.md has the table of {source}")
+
+
 def main(arguments: list[str] | None = None) -> int:
-    """Run what was asked for; the exit status."""
+    """Do what was asked for; the exit status."""
     options = parser().parse_args(arguments)
     try:
-        if options.device != "cpu":
-            raise ValueError(f"--device {options.device}: chainrule has no kernels for it yet; only cpu can be measured")
-        cases = selected(options.only)
-        threads = [int(n) for n in options.threads.split(",")]
-        if min(threads) < 1:
-            raise ValueError(f"--threads {options.threads}: the numbers must be at least 1")
-        names = contenders(options.peers)
+        if options.table is not None:
+            rewrite_table(options.table)
+            return 0
+        cases, old = selected(options.only), load(options.compare) if options.compare else None
+        if options.list:
+            print("\n".join(f"{name:48} {case.title}" for name, case in cases.items()))
+            return 0
+        results = load(options.source) if options.source else measured(cases, settings_of(options))
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
-    if options.list:
-        print("\n".join(cases))
-        return 0
-    rounds, seconds = (1, 0.02) if options.quick else (5, 0.4)
-    settings = Settings(names, threads, options.rounds or rounds, seconds, options.json)
-    settings.say(f"{len(cases)} cases; contenders: {', '.join(names)}")
-    results = run(cases, settings, lambda result: print(rows(result), flush=True))
     print(f"\n{head(results)}\n{summary(results)}")
+    if old is not None:
+        print(f"\nSince {options.compare}:\n{compare.compared(old, results)}")
+    if options.plot:
+        from benchmarks import plot
+
+        for path in plot.draw(results, options.plot):
+            print(f"drawn: {path}")
     return 0
+
+
+def measured(cases: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    """Run, and print each result as it comes."""
+    settings.say(f"{len(cases)} cases; contenders: {', '.join(settings.contenders)}")
+    return run(cases, settings, lambda result: print(rows(result), flush=True))
 
 
 if __name__ == "__main__":

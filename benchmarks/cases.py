@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-__all__ = ["Case", "Operation", "Program", "Workload", "all_cases", "selected"]
+__all__ = ["Case", "Operation", "Program", "Update", "Workload", "all_cases", "selected"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ class Workload(Case):
 
     `model(nn)` builds the model of chainrule or torch, whose module of layers is `nn`; `loss(F, model, *data)` is computed with
     their functions `F`. `data(rng)` draws the arrays of a batch. `jax`: the name of the function of `workloads_jax` that computes
-    the same from a dict of the model's parameters. `small`: the further contenders that implement this workload.
+    the same from a dict of the model's parameters. `small`: so small that libraries for teaching take part. `growth`: one of many
+    of the same kind, of which each gets less time.
     """
 
     model: Callable[[Any], Any] = field(default=lambda nn: None, repr=False)
@@ -41,6 +42,7 @@ class Workload(Case):
     data: Callable[[Any], list[Any]] = field(default=lambda rng: [], repr=False)
     jax: str = ""
     small: bool = False
+    growth: bool = False
     lr: float = 1e-3
 
 
@@ -50,19 +52,30 @@ class Operation(Case):
 
     `run(L, F, *inputs)` computes it with the names that chainrule and torch share; where there is a `layer(nn)`, the module is
     called on the inputs instead. `inputs(rng)` draws the arrays; those of a floating-point type get gradients when training, as the
-    layer's parameters do. `jax(jnp, *inputs)`, or with a layer `jax(jnp, parameters, *inputs)`, and `numpy(np, *inputs)` are the
-    same in other words. `recorded`: the inputs require gradients though nobody asks for them, and `counted` operations are
-    recorded: what one costs over NumPy's own call is told.
+    layer's parameters do. `jax`: the name of the function of `operations_jax`, and its `options`; `numpy(np, *inputs)` is the same
+    in NumPy's words. `fused`: torch.compile writes code of its own for it, rather than calling eager's. `images`: four axes are
+    NCHW. `recorded`: the inputs require gradients though nobody asks for them, and `counted` operations are recorded: what one
+    costs over NumPy's own call is told.
     """
 
     run: Callable[..., Any] | None = field(default=None, repr=False)
     inputs: Callable[[Any], list[Any]] = field(default=lambda rng: [], repr=False)
     layer: Callable[[Any], Any] | None = field(default=None, repr=False)
-    jax: Callable[..., Any] | None = field(default=None, repr=False)
+    jax: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
     numpy: Callable[..., Any] | None = field(default=None, repr=False)
     training: bool = False
+    fused: bool = False
+    images: bool = False
     recorded: bool = False
     counted: int = 0
+
+
+@dataclass(frozen=True)
+class Update(Case):
+    """A step of Adam alone, on parameters of these shapes."""
+
+    shapes: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,9 +92,11 @@ class Program(Case):
 def all_cases() -> dict[str, Case]:
     """Every case by its name, in the order in which they are measured."""
     from benchmarks.engine import ENGINE
+    from benchmarks.growth import GROWTH
+    from benchmarks.operations import OPERATIONS
     from benchmarks.workloads import WORKLOADS
 
-    return {case.name: case for case in (*WORKLOADS, *ENGINE)}
+    return {case.name: case for case in (*WORKLOADS, *OPERATIONS, *ENGINE, *GROWTH)}
 
 
 def selected(patterns: str | None) -> dict[str, Case]:

@@ -14,7 +14,7 @@ from benchmarks.processes import ROOT, cores_for, environment, program_output
 __all__ = ["describe", "floor", "peaks"]
 
 # Working sets, from the first level of cache to memory: the bandwidth differs twentyfold.
-SIZES = (16 << 10, 256 << 10, 4 << 20, 16 << 20, 256 << 20)
+SIZES = (16 << 10, 256 << 10, 4 << 20, 16 << 20, 64 << 20, 256 << 20)
 
 
 def processor() -> str:
@@ -68,14 +68,15 @@ def describe() -> dict[str, Any]:
             "blas": blas_kernel(), "commit": git.stdout.strip()}
 
 
-def measure_peaks(threads: int) -> dict[str, Any]:
-    """In this process: GFLOP/s of NumPy's float32 matrix product, and GB/s of copies within working sets of several sizes."""
+def measure_peaks(threads: int, seconds: float) -> dict[str, Any]:
+    """In this process: GFLOP/s of NumPy's float32 matrix product, and GB/s, read and written, within working
+    sets of several sizes: the quicker of copying and of negating in place, which need not fetch what it overwrites."""
     import time
     from concurrent.futures import ThreadPoolExecutor
 
     import numpy as np
 
-    def best(function: Any, seconds: float = 0.25) -> float:
+    def best(function: Any) -> float:
         fastest, end = float("inf"), time.perf_counter() + seconds
         while time.perf_counter() < end:
             start = time.perf_counter()
@@ -85,25 +86,31 @@ def measure_peaks(threads: int) -> dict[str, Any]:
 
     n = 1536
     a, b, out = (np.ones((n, n), np.float32) for _ in range(3))
-    flops = 2 * n**3 / best(lambda: np.matmul(a, b, out=out), 0.8)
+    flops = 2 * n**3 / min(best(lambda: np.matmul(a, b, out=out)) for _ in range(3))
     bandwidth = {}
     with ThreadPoolExecutor(threads) as pool:
         for size in SIZES:
-            pairs = [tuple(np.ones(size // 8, np.float32) for _ in range(2)) for _ in range(threads)]  # half source, half target
+            pieces = [np.ones(size // threads // 4, np.float32) for _ in range(threads)]
             repeats = max(1, (8 << 20) // size)
 
-            def copies(pair: Any, repeats: int = repeats) -> None:
+            def copy(piece: Any, repeats: int = repeats) -> None:
+                half = len(piece) // 2
                 for _ in range(repeats):
-                    np.copyto(pair[1], pair[0])
+                    np.copyto(piece[half:2 * half], piece[:half])
 
-            seconds = best(lambda pairs=pairs, copies=copies: list(pool.map(copies, pairs)))
-            bandwidth[str(size)] = threads * repeats * size / seconds
+            def negate(piece: Any, repeats: int = repeats) -> None:
+                for _ in range(repeats):
+                    np.negative(piece, out=piece)
+
+            rates = [repeats * size * times / best(lambda work=work, pieces=pieces: list(pool.map(work, pieces)))
+                     for work, times in ((copy, 1), (negate, 2))]
+            bandwidth[str(size)] = max(rates)
     return {"flops": flops, "bandwidth": bandwidth}
 
 
-def peaks(threads: int) -> dict[str, Any]:
+def peaks(threads: int, seconds: float = 0.25) -> dict[str, Any]:
     """The same in a process like those of the contenders."""
-    code = f"import json; from benchmarks.machine import measure_peaks; print(json.dumps(measure_peaks({threads})))"
+    code = f"import json; from benchmarks.machine import measure_peaks; print(json.dumps(measure_peaks({threads}, {seconds})))"
     found: dict[str, Any] = program_output(code, threads)
     return found
 

@@ -12,11 +12,11 @@ from typing import Any
 
 from benchmarks import machine
 from benchmarks.cases import Case, Operation, Program, Workload
-from benchmarks.contenders import OURS
+from benchmarks.contenders import SMALL
 from benchmarks.processes import Failed, Pool, Worker, program_output
 from benchmarks.ranking import agreeing
 
-__all__ = ["Settings", "initial_weights", "run"]
+__all__ = ["Settings", "initial_weights", "load", "run", "save"]
 
 FORMAT = 1
 PAUSE = 0.06  # seconds between two contenders' turns: thread pools spin for a while after work
@@ -24,13 +24,15 @@ PAUSE = 0.06  # seconds between two contenders' turns: thread pools spin for a w
 
 @dataclass(frozen=True)
 class Settings:
-    """How much is measured. `seconds`: of a round of one contender."""
+    """How much is measured. `seconds`: of a round of one contender on a workload; other cases get a third. `add`: to what the
+    file `json` has."""
 
     contenders: list[str]
     threads: list[int]
     rounds: int = 5
     seconds: float = 0.4
     json: Path | None = None
+    add: bool = False
     say: Callable[[str], None] = field(default=lambda text: print(text, flush=True))
 
 
@@ -47,6 +49,17 @@ def initial_weights(case: Workload, folder: Path) -> Path:
         arrays: dict[str, Any] = {name: p.detach().numpy() for name, p in case.model(layers).named_parameters()}
         np.savez(path, **arrays)
     return path
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Results from a file; ValueError for what is none."""
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read as results: {error}") from None
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        raise ValueError(f"{path} holds no results of this version of the benchmarks")
+    return found
 
 
 def save(results: dict[str, Any], path: Path | None) -> None:
@@ -69,17 +82,19 @@ def measure(case: Case, workers: dict[str, Worker], settings: Settings, weights:
         except Failed as error:
             found[name] = {"error": str(error)}
     alive = [name for name in found if "error" not in found[name]]
+    whole = isinstance(case, Workload) and not case.growth
+    seconds = settings.seconds if whole else settings.seconds / 3
     agreed = agreeing({name: found[name]["outputs"] for name in alive})
     for name in alive:
         found[name]["disagrees"] = name not in agreed
-    for _ in range(settings.rounds):
+    for _ in range(settings.rounds if whole or not isinstance(case, Workload) else min(3, settings.rounds)):
         for name in alive:
             if "error" in found[name]:
                 continue
             time.sleep(PAUSE)
             try:
                 least = 3 if found[name]["seconds"] < 0.3 else 2
-                found[name]["rounds"].append(workers[name].ask("round", seconds=settings.seconds, least=least)["seconds"])
+                found[name]["rounds"].append(workers[name].ask("round", seconds=seconds, least=least)["seconds"])
             except Failed as error:
                 found[name] |= {"error": str(error)}
     for name in alive:
@@ -104,12 +119,23 @@ def measure_programs(case: Program, settings: Settings, threads: int, folder: Pa
     return found
 
 
+def taking_part(case: Case, contenders: list[str]) -> list[str]:
+    """Those of the contenders to which the case means anything, and NumPy where it is the base line."""
+    if isinstance(case, Workload):
+        compiled_anew = {"torch-compile"} if case.growth else set()  # half a minute for each size
+        return [name for name in contenders if (case.small or name not in SMALL) and name not in compiled_anew]
+    left_out = {"chainrule-compile", *SMALL}  # steps are compiled, not single operations
+    if not isinstance(case, Operation) or not case.fused:
+        left_out.add("torch-compile")
+    if isinstance(case, Operation) and case.counted:
+        left_out.add("jax")  # it records nothing at run time
+    names = [name for name in contenders if name not in left_out and name != "numpy"]
+    return [*names, "numpy"] if isinstance(case, Operation) and case.numpy else names
+
+
 def measure_in(pool: Pool, case: Case, settings: Settings, weights: Path | None) -> dict[str, dict[str, Any]]:
     """The case measured by the pool's workers."""
-    names = list(settings.contenders)
-    if isinstance(case, Operation):
-        names = [name for name in names if (name in OURS or not case.counted or name == "torch") and name != "chainrule-compile"]
-        names += ["numpy"] if case.numpy is not None and "numpy" not in names else []
+    names = taking_part(case, settings.contenders)
     workers = pool.of(names)
     found = measure(case, workers, settings, weights)
     for name, worker in workers.items():
@@ -125,11 +151,13 @@ def run(cases: dict[str, Case], settings: Settings, show: Callable[[dict[str, An
     results: dict[str, Any] = {"format": FORMAT, "machine": machine.describe(),
                                "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
                                "rounds": settings.rounds, "seconds": settings.seconds, "peaks": {}, "results": []}
+    if settings.add and settings.json and settings.json.exists():
+        results = load(settings.json) | {"machine": results["machine"], "date": results["date"]}
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for threads in settings.threads:
-            peak = results["peaks"][str(threads)] = machine.peaks(threads)
+            peak = results["peaks"][str(threads)] = machine.peaks(threads, min(0.25, settings.seconds))
             with Pool(threads) as shared:
                 for i, case in enumerate(cases.values(), 1):
                     settings.say(f"[{i}/{len(cases)}, threads: {threads}, {time.perf_counter() - start:.0f} s] {case.name}")
@@ -144,7 +172,8 @@ def run(cases: dict[str, Case], settings: Settings, show: Callable[[dict[str, An
                               "floor": machine.floor(case, peak), "contenders": contenders}
                     if isinstance(case, Operation) and case.counted:
                         result["counted"] = case.counted
-                    results["results"].append(result)
+                    others = [r for r in results["results"] if (r["case"], r["threads"]) != (case.name, threads)]
+                    results["results"] = [*others, result]
                     results["took"] = time.perf_counter() - start
                     save(results, settings.json)
                     show(result)

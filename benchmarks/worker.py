@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.cases import Operation, Workload, all_cases
+from benchmarks.cases import Operation, Update, Workload, all_cases
 from benchmarks.contenders import Contender, contender
 
 __all__ = ["Bench", "fingerprint", "main", "resident"]
@@ -74,6 +74,9 @@ class Bench:
                 self.step = self.who.workload(chosen, dict(file), chosen.data(rng))
         elif isinstance(chosen, Operation):
             self.step = self.who.operation(chosen, chosen.inputs(rng))
+        elif isinstance(chosen, Update):
+            parameters, gradients = ([rng.standard_normal(s, dtype=np.float32) for s in chosen.shapes] for _ in range(2))
+            self.step = self.who.update(chosen, parameters, gradients)
         first = time.perf_counter()
         results = [self.who.arrays(self.step())]
         first = time.perf_counter() - first

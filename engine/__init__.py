@@ -33,7 +33,7 @@ from chainrule.dtypes import (
     set_default_dtype,
     uint8,
 )
-from chainrule.errors import AutogradError, DtypeError, ShapeError
+from chainrule.errors import AutogradError, CompileError, DtypeError, ShapeError
 from chainrule.functional.similarity import cdist
 from chainrule.fused import Fused, fused
 from chainrule.gradcheck import GradcheckError, check_gradient, gradcheck, gradgradcheck
@@ -62,6 +62,7 @@ from chainrule.ops.shapes import *
 from chainrule.ops.sorting import *
 from chainrule.ops.statistics import *
 from chainrule.random import Generator, manual_seed
+from chainrule.replay import compile
 from chainrule.serialization import load, load_file, save, save_file
 from chainrule.state import inference_mode, set_grad_enabled
 from chainrule.tensor import Device, Tensor, is_tensor

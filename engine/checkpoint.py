@@ -54,7 +54,7 @@ class Checkpoint(Op):
         given = g if isinstance(g, list) else [g]
         roots = [(o.node, d) for o, d in zip(outputs, given, strict=True) if d is not None and o.node is not None]
         border = {p for p in node.parents if p is not None and (needed is None or p in needed)}
-        create_graph = xp is ops
+        create_graph = xp is ops and state.recording
         with Flag(create_graph):
             return [(p, d) for p, d, _ in walk(roots, border, create_graph, create_graph, border=True)]
 

@@ -15,7 +15,7 @@ import numpy as np
 from chainrule.errors import AutogradError, DtypeError, ShapeError
 from chainrule.graph import Node, tick, wrap
 from chainrule.names import autograd, ops
-from chainrule.state import Flag, state
+from chainrule.state import Flag, noting, state
 from chainrule.tensor import Tensor
 
 _deposits = threading.Lock()  # two threads may finish at the same leaf
@@ -53,6 +53,8 @@ def walk(roots: list[tuple[Node, Any]], wanted: set[Node] | None, create_graph: 
     """
     grads: dict[Node, Any] = {}
     owned: set[Node] = set()
+    recording = noting()  # a compiled step is being recorded: formulas go over Tensors, so that it is told of every kernel
+    lifted = create_graph or recording is not None
     for node, g in roots:
         grads[node] = grads[node] + g if node in grads else g
     oldest = 0 if not wanted else min(n.order for n in wanted)
@@ -66,18 +68,23 @@ def walk(roots: list[tuple[Node, Any]], wanted: set[Node] | None, create_graph: 
         if border and wanted is not None and node in wanted:
             yield node, g, node in owned
             continue
+        if recording is not None:
+            recording.walked(node)
         if node.hooks:
-            g = run_hooks(node, g, create_graph)
+            g = run_hooks(node, g, lifted)
             owned.discard(node)
         if (node.retain if wanted is None else node in wanted):
             yield node, g, node in owned
         owned.discard(node)
         if node.op is None or (needed is not None and needed.isdisjoint(node.parents)):
             continue  # nothing wanted lies further down: what the node kept stays for other walks
-        xp = ops if create_graph else node.kernels
+        xp = ops if lifted else node.kernels
         part = node.op.adds if not create_graph else ""  # of a part's gradient only the part is not zero
         if part and node.parents[0] in owned:
-            getattr(xp, part)(grads[node.parents[0]], g, **node.static)
+            if recording is not None:
+                recording.added(node, part, grads[node.parents[0]], g)
+            else:
+                getattr(xp, part)(grads[node.parents[0]], g, **node.static)
             continue
         for parent, d in node.op.vjp(node, g, xp, needed):
             if state.anomaly:
@@ -89,8 +96,10 @@ def walk(roots: list[tuple[Node, Any]], wanted: set[Node] | None, create_graph: 
                 slots[index] = d if slots[index] is None else slots[index] + d
             elif before is None:
                 grads[parent] = d
-            elif create_graph:
+            elif lifted:
                 grads[parent] = before + d
+                if not create_graph:
+                    owned.add(parent)
             elif parent in owned and before.__class__ is np.ndarray:
                 np.add(before, d, out=before)
             else:
@@ -200,13 +209,13 @@ def initial_gradient(op: str, output: Tensor, given: Any, create_graph: bool) ->
         if output.numel() != 1:
             raise AutogradError(f"{op}: the output has shape {output.shape}; pass a gradient of that shape, or reduce it to one "
                                 "element first, for example with .sum() or .mean()")
-        given = wrap(np.ones_like(output._data))
+        given = Tensor(np.ones_like(output._data))
     given = given if isinstance(given, Tensor) else wrap(np.asarray(given, output.dtype))
     if given.shape != output.shape:
         raise ShapeError(f"{op}: the gradient has shape {given.shape}, the output {output.shape}")
     if given.dtype != output.dtype:
         given = given.to(output.dtype)
-    return given if create_graph else given._data
+    return given if create_graph or noting() is not None else given._data
 
 
 def backward(output: Tensor, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False,
@@ -223,6 +232,9 @@ def backward(output: Tensor, gradient: Any = None, retain_graph: bool | None = N
         wanted = {node_of("backward", t) for t in listed}
     with Flag(create_graph), np.errstate(all="ignore"):
         for node, d, owned in walk([(output.node, g)], wanted, create_graph, retain):
+            if not create_graph and isinstance(d, Tensor):
+                noting().deposit(node, d)
+                continue
             if create_graph:
                 value = ops.clone(d)  # the gradient of two leaves of a sum is one tensor
             else:

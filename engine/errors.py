@@ -17,6 +17,10 @@ class AutogradError(RuntimeError):
     """A derivative that cannot be computed: a freed graph, a value changed in place, no path to an input."""
 
 
+class CompileError(RuntimeError):
+    """What a compiled step cannot do: follow what Python decides from elements, or repeat what left it unseen."""
+
+
 class LinAlgError(RuntimeError):
     """A matrix that is singular, or not positive-definite, where that matters."""
 

@@ -8,7 +8,7 @@ from chainrule.derivatives import gradients
 from chainrule.errors import explain
 from chainrule.graph import EXTRA, OUT, SCALARS, UNCHANGING, Node, Op, Plan, convert, kept_values, record, wrap
 from chainrule.names import ops
-from chainrule.state import Flag, special, state
+from chainrule.state import Flag, noting, special, state
 from chainrule.tensor import Tensor
 
 
@@ -70,7 +70,8 @@ class Fused(Op):
     def __call__(self, *inputs: Any, **static: Any) -> Any:
         tensors = [t if t is None or isinstance(t, Tensor) or t.__class__ in SCALARS else convert(self, t) for t in inputs]
         tensors += [None] * (len(self.inputs) - len(tensors))
-        if special.count and state.tracer is not None:
+        recording = noting() if special.count else None
+        if special.count and state.tracer is not None and recording is None:
             return state.tracer.defined(self, tensors, {**self.defaults, **static}, self.definition)
         arrays = [t._data if isinstance(t, Tensor) else t for t in tensors]
         xp = state.backend or kernels.of(next(a for a in arrays if hasattr(a, "dtype")))
@@ -85,15 +86,18 @@ class Fused(Op):
         if result is NotImplemented:
             return self.definition(ops, *tensors, **static)
         extras: dict[str, Any] = {}
-        if isinstance(result, tuple) and isinstance(result[-1], dict):
+        has_extras = isinstance(result, tuple) and isinstance(result[-1], dict)
+        if has_extras:
             result, extras = result
         nodes = [t.node if isinstance(t, Tensor) else None for t in tensors]
+        outs = (wrap(result),) if self.outputs == 1 else tuple(wrap(r) for r in result)
+        if recording is not None:
+            recording.computed(self, pair[0], tensors, static, outs, extras if has_extras else None)
         if self.outputs == 1:
-            out = wrap(result)
+            out = outs[0]
             if state.recording and any(nodes):
                 self._record(tensors, nodes, out, static, xp, extras)
             return out
-        outs = tuple(wrap(r) for r in result)
         if state.recording and any(nodes):
             first = wrap(outs[0]._data)
             first._version = outs[0]._version  # a write to the output is a write to the `out` that is kept
@@ -118,15 +122,17 @@ class Fused(Op):
     def vjp(self, node: Node, g: Any, xp: Any, needed: Any) -> list[tuple[Node, Any]]:
         """By the backend's gradient kernel, or by differentiating the definition."""
         wanted = tuple(p is not None and (needed is None or p in needed) for p in node.parents)
-        if xp is not ops:
+        recording = noting() if not state.recording else None
+        if xp is not ops or recording is not None:
             _, backward, asks = self.pairs[node.kernels]
-            found = dict(zip(node.plan.calls, kept_values(node, xp), strict=True)) | node.static | {"wanted": wanted}
-            result = backward(g, *[found[name] for name in asks])
+            found = dict(zip(node.plan.calls, kept_values(node, node.kernels), strict=True)) | node.static | {"wanted": wanted}
+            arguments = [found[name] for name in asks]
+            result = backward(g, *arguments) if recording is None else recording.gradients_computed(self, backward, g, arguments)
             if result is not NotImplemented:
                 return [(p, d if d.dtype == p.dtype else d.astype(p.dtype))
                         for p, d, w in zip(node.parents, result, wanted, strict=True) if w and p is not None]
         values = kept_values(node, ops)[: len(self.inputs)]
-        return self.replay(node, values, g, xp is ops, wanted)
+        return self.replay(node, values, g, xp is ops and state.recording, wanted)
 
     def replay(self, node: Node, values: Any, g: Any, create_graph: bool, wanted: Any) -> list[tuple[Node, Any]]:
         """Run the definition again, recorded and cut at the inputs that have a node, and differentiate that."""

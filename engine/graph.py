@@ -15,7 +15,7 @@ from chainrule import dtypes, kernels
 from chainrule.errors import AutogradError, DtypeError, ShapeError, explain
 from chainrule.kernels import BY_TYPE
 from chainrule.names import autograd, ops
-from chainrule.state import Flag, special, state
+from chainrule.state import Flag, noting, special, state
 from chainrule.tensor import Tensor, View
 
 tick = count().__next__
@@ -224,6 +224,18 @@ class Plans(dict[int, Plan | None]):
         return found
 
 
+class Slopes(dict[Any, Any]):
+    """A row's kernel `<name>_grad` of each backend that was asked for it, None where there is none."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+    def __missing__(self, xp: Any) -> Any:
+        found = self[xp] = getattr(xp, self.name + "_grad", None)
+        return found
+
+
 class Op:
     """A row of the table: an operation and, for each input, the formula of its derivative.
 
@@ -240,7 +252,8 @@ class Op:
     input, the kernel that adds the part's gradient to an array in place.
 
     `forward(xp, *inputs, **keywords)` computes the op where no kernel has its name: so users make their own,
-    which stay out of the table.
+    which stay out of the table. Beside a row with a single formula a backend may have a kernel `<name>_grad(g, ...)`, which
+    takes what the formula asks for and returns `(gradient,)`, made in one pass, or NotImplemented: then the formula serves.
 
     >>> import chainrule as cr
     >>> cube = cr.Op("cube", forward=lambda xp, x: x * x * x, x=lambda xp, g, x: 3 * g * x * x)
@@ -267,6 +280,7 @@ class Op:
         self.differentiable = any(f is not None for f in self.formulas)
         self.asks = tuple(None if f is None else self._asked(i, f) for i, f in zip(self.inputs, self.formulas, strict=True))
         self.plans = Plans(self)
+        self.slopes = Slopes(name) if forward is None and len(formulas) - self.asks.count(None) == 1 else None
         if forward is None:
             self.enter()
 
@@ -358,7 +372,7 @@ class Op:
             if plan is not None and data.dtype.kind in "fc":
                 record(self, plan, inputs, nodes, out, static, xp)
         if flagged and state.tracer is not None:
-            state.tracer.called(self, inputs, arrays, static, out)
+            state.tracer.called(self, inputs, arrays, static, out, xp)
         return out
 
     def _harmonise(self, arrays: list[Any]) -> list[Any]:
@@ -388,6 +402,7 @@ class Op:
         """What each wanted formula gives for the result's gradient g: (input, its node, gradient), still broadcast."""
         values = kept_values(node, xp)
         static, out = node.static, []
+        kernel = None if self.slopes is None or (xp is ops and (state.recording or noting() is None)) else self.slopes[node.kernels]
         for i, formula, sources in node.plan.calls:
             parent = node.parents[i]
             if parent is None or (needed is not None and parent not in needed):
@@ -400,8 +415,17 @@ class Op:
                     args.append(static[s])
                 else:
                     args.append(parent.shape if s is SHAPE else s[0])
-            out.append((i, parent, formula(xp, g, *args)))
+            d = None if kernel is None else self._in_one_pass(kernel, xp, g, args)
+            out.append((i, parent, formula(xp, g, *args) if d is None else d))
         return out
+
+    def _in_one_pass(self, kernel: Any, xp: Any, g: Any, args: list[Any]) -> Any:
+        """The formula's value by the row's gradient kernel; None where that declines."""
+        if xp is ops:  # over Tensors but not to be differentiated: a compiled step is being recorded
+            found = noting().gradients_computed(self, kernel, g, [a._data if isinstance(a, Tensor) else a for a in args])
+        else:
+            found = kernel(g, *args)
+        return None if found is NotImplemented else found[0]
 
     def vjp(self, node: Node, g: Any, xp: Any, needed: Any) -> list[tuple[Node, Any]]:
         """The gradients of the inputs, given that of the result: (parent node, gradient) pairs of the parents' shapes and

@@ -13,7 +13,7 @@ from typing import Any
 
 from chainrule import kernels
 from chainrule.errors import describe
-from chainrule.state import state
+from chainrule.state import noting, state
 
 __all__ = ["Generator", "as_generator", "default_generator", "drawing_from", "get_rng_state", "initial_seed", "key_of",
            "manual_seed", "random_bits", "seed", "set_rng_state"]
@@ -160,11 +160,12 @@ def set_rng_state(state: Any) -> None:
 
 def key_of(generator: Generator | None) -> Key:
     """The key of the next draw from this generator, or from the default one."""
-    if generator is None:
-        return current().next_key()
-    if not isinstance(generator, Generator):
+    if generator is not None and not isinstance(generator, Generator):
         raise TypeError(f"generator={generator!r:.60}: pass a chainrule.random.Generator")
-    return generator.next_key()
+    key = (current() if generator is None else generator).next_key()
+    if (recording := noting()) is not None:
+        recording.drawn(generator, key)
+    return key
 
 
 def namespace() -> Any:

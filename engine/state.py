@@ -1,7 +1,10 @@
 """What each thread remembers: whether it records, which backend is forced, whether it is recomputing a checkpoint, who traces."""
 
 import threading
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class State(threading.local):
@@ -34,6 +37,36 @@ class Special:
 
 
 special = Special()
+
+
+def noting() -> Any:
+    """The recording of a compiled step that is going on in this thread (`replay.recording.Recording`), or None."""
+    if special.count and (tracer := state.tracer) is not None and tracer.replays:
+        return tracer
+    return None
+
+
+def look(function: Any, *args: Any) -> Any:
+    """function(*args) with raw arrays in the place of tensors: what Python must find out from elements, such as whether
+    an index is in range. A compiled step calls it again at each replay; what is no array must then come out the same."""
+    recording = noting()
+    if recording is not None:
+        return recording.look(function, args)
+    return function(*[getattr(a, "_data", a) for a in args])
+
+
+def again(function: F) -> F:
+    """Decorator: a compiled step calls this function itself again at each replay, not the ops that it calls. So do
+    optimizers, schedulers and random draws, which depend on what Python knows."""
+    from functools import wraps
+
+    @wraps(function)
+    def called(*args: Any, **options: Any) -> Any:
+        if special.count and (recording := noting()) is not None:
+            return recording.host(function, args, options)
+        return function(*args, **options)
+
+    return called  # type: ignore[return-value]
 
 
 class Flag:

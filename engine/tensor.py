@@ -9,7 +9,7 @@ from chainrule.dtypes import bool as bool_dtype
 from chainrule.errors import AutogradError, DtypeError, ShapeError
 from chainrule.methods import TensorMethods
 from chainrule.names import autograd
-from chainrule.state import special, state
+from chainrule.state import noting, special, state
 
 
 class Device(str):
@@ -77,16 +77,22 @@ class Tensor(TensorMethods):
         as_dtype(self._data.dtype)
         if requires_grad:
             self.requires_grad_()
+        if special.count and (recording := noting()) is not None:
+            recording.made(self)
 
     # ---- what it is
 
     @property
     def data(self) -> Any:
         """The raw array. Writing to it is neither recorded nor checked; assigning one replaces it (`p.data = array`)."""
+        if special.count and state.tracer is not None:
+            state.tracer.looked(self, ".data")
         return self._data
 
     @data.setter
     def data(self, value: Any) -> None:
+        if special.count and state.tracer is not None:
+            state.tracer.looked(self, ".data = ...")
         value = value._data if isinstance(value, Tensor) else np.asarray(value)
         as_dtype(value.dtype)
         node = self.node
@@ -214,14 +220,19 @@ class Tensor(TensorMethods):
     def grad(self) -> "Tensor | None":
         """The gradient that backward summed up here: None before the first backward, then it accumulates."""
         node = self.node
+        if special.count and node is not None and (recording := noting()) is not None:
+            recording.gradient_of(node)
         found: Tensor | None = None if node is None else node.grad
         return found
 
     @grad.setter
     def grad(self, value: "Tensor | None") -> None:
         node = self.node
+        recording = noting() if special.count else None
         if value is None:
             if node is not None:
+                if recording is not None:
+                    recording.gradient_set(node, None)
                 node.grad = None
             return
         if node is None:
@@ -230,6 +241,8 @@ class Tensor(TensorMethods):
         if value.shape != self.shape or value.dtype != self.dtype:
             raise ShapeError(f"grad = ...: a gradient has the shape and dtype of its tensor, {self.dtype}{self.shape}, "
                              f"not {value.dtype}{value.shape}")
+        if recording is not None:
+            recording.gradient_set(node, value)
         node.grad = value
 
     def backward(self, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False,
@@ -260,6 +273,8 @@ class Tensor(TensorMethods):
 
     def detach(self) -> "Tensor":
         """The same memory without the history: gradients stop here. In-place writes to either are seen by both."""
+        if special.count and (recording := noting()) is not None:
+            recording.slot(self)
         out = Tensor(self._data)
         out._version = self._version
         return out
@@ -275,11 +290,13 @@ class Tensor(TensorMethods):
         if self._data.size != 1:
             raise ShapeError(f"item(): the tensor has {self._data.size} elements, shape {self.shape}; it needs exactly one")
         if special.count and state.tracer is not None:
-            state.tracer.asked(self)
+            state.tracer.looked(self, "item()")
         return self._data.item()
 
     def tolist(self) -> Any:
         """The elements as nested lists of Python numbers."""
+        if special.count and state.tracer is not None:
+            state.tracer.looked(self, "tolist()")
         return self._data.tolist()
 
     def __float__(self) -> float:
@@ -309,12 +326,16 @@ class Tensor(TensorMethods):
         return (self[i] for i in range(len(self._data)))
 
     def __contains__(self, value: Any) -> bool:
+        if special.count and state.tracer is not None:
+            state.tracer.looked(self, "in")
         return bool((self._data == (value._data if isinstance(value, Tensor) else value)).any())
 
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if self._data.size == 1 and spec else format(str(self), spec)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        if special.count and state.tracer is not None:
+            state.tracer.looked(self, "numpy()")
         array = np.asarray(self._data, dtype=dtype) if copy is None else np.array(self._data, dtype=dtype, copy=copy)
         if self.node is not None and array is self._data:
             array = array.view()
@@ -330,6 +351,8 @@ class Tensor(TensorMethods):
     def __dlpack__(self, **options: Any) -> Any:
         if self.node is not None:
             raise AutogradError("__dlpack__: a recorded tensor cannot be exported, writes to it would be unseen; detach() it")
+        if special.count and state.tracer is not None:
+            state.tracer.looked(self, "__dlpack__()")
         return self._data.__dlpack__(**options)
 
     def __dlpack_device__(self) -> Any:

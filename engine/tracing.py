@@ -71,6 +71,8 @@ class Trace:
     [('multiply', (2,)), ('getitem', ()), ('add', ()), ('write', (2,))]
     """
 
+    replays = False  # see chainrule.state.noting
+
     def __init__(self, constants: Any = ()) -> None:
         self.calls: list[Call] = []
         self._values: dict[int, tuple[Tensor, Value, int]] = {}  # by id: the tensor (kept, so that its id stays its own), its
@@ -130,7 +132,7 @@ class Trace:
 
     # ---- what ops report
 
-    def called(self, op: Op, inputs: Any, arrays: Any, static: dict[str, Any], out: Tensor) -> None:
+    def called(self, op: Op, inputs: Any, arrays: Any, static: dict[str, Any], out: Tensor, xp: Any) -> None:
         """A row of the table computed `out`."""
         values = [self._entry(t) for t in inputs]
         dtypes = [getattr(a, "dtype", None) for a in arrays]
@@ -207,9 +209,9 @@ class Trace:
         if self.open(tensor):
             self._indices[id(array)] = array, self.value(tensor)
 
-    def asked(self, tensor: Tensor) -> None:
-        """A tensor's element becomes a Python number, which a trace cannot follow."""
-        if self.open(tensor):
+    def looked(self, tensor: Tensor, by: str) -> None:
+        """A tensor's elements are taken out; where one becomes a Python number a trace cannot follow."""
+        if by == "item()" and self.open(tensor):
             warnings.warn("tracing: a number is taken out of a tensor (item(), int(), float(), bool(), if, while); the trace "
                           "holds what follows from its present value alone", UserWarning, stacklevel=4)
 

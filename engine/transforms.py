@@ -8,7 +8,7 @@ from chainrule.derivatives import grad, gradients, history
 from chainrule.errors import AutogradError, DtypeError, ShapeError
 from chainrule.graph import Node, enable_grad, wrap
 from chainrule.names import ops
-from chainrule.state import Flag
+from chainrule.state import Flag, noting
 from chainrule.tensor import Tensor
 
 
@@ -76,8 +76,9 @@ def vjp(func: Any, inputs: Any, v: Any = None, create_graph: bool = False, stric
     xs, single = _prepare("vjp", inputs, create_graph)
     outputs, single_output = _run("vjp", func, xs)
     vectors = _vectors("vjp", v, outputs, "output")
-    roots = [(o.node, w if create_graph else w._data.astype(o.dtype)) for o, w in zip(outputs, vectors, strict=True)
-             if o.node is not None]
+    vectors = tuple(w if create_graph else w.to(o.dtype) for o, w in zip(outputs, vectors, strict=True))
+    given = [w if create_graph or noting() else w._data for w in vectors]
+    roots = [(o.node, g) for o, g in zip(outputs, given, strict=True) if o.node is not None]
     found = gradients(roots, [x.node for x in xs], create_graph, create_graph)
     made = outputs if create_graph else tuple(o.detach() for o in outputs)
     return _unpack(made, single_output), _unpack(_answers(found, xs, create_graph, strict, "vjp"), single)
@@ -238,7 +239,7 @@ def hvp(func: Any, inputs: Any, v: Any = None, create_graph: bool = False, stric
     with Flag(True):
         total = sum_of([ops.sum(f * w) for f, w in zip(first, vectors, strict=True) if f is not None])
     found = [None] * len(xs) if total is None or total.node is None else gradients(
-        [(total.node, wrap(np.ones_like(total._data)) if create_graph else np.ones_like(total._data))],
+        [(total.node, wrap(np.ones_like(total._data)) if create_graph or noting() else np.ones_like(total._data))],
         [x.node for x in xs], create_graph, create_graph)
     made = outputs[0] if create_graph else outputs[0].detach()
     return made, _unpack(_answers(found, xs, create_graph, strict, "hvp"), single)

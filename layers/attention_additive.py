@@ -7,6 +7,7 @@ from chainrule.errors import ShapeError, describe
 from chainrule.layers.linear import Linear
 from chainrule.layers.module import Module
 from chainrule.names import ops
+from chainrule.state import look
 from chainrule.tensor import Tensor
 
 __all__ = ["AdditiveAttention"]
@@ -57,8 +58,16 @@ class AdditiveAttention(Module):
 def beyond(lengths: Any, count: int, steps: int) -> Tensor:
     """Where the T steps of N sequences are past their lengths: bool (N, T)."""
     lengths = ops.as_tensor(lengths)
-    if lengths.shape != (count,) or (count and not (lengths.data.min() >= 1 and lengths.data.max() <= steps)):
-        raise ShapeError(f"AdditiveAttention: lengths are {count} numbers from 1 to {steps}, one for each sequence of "
-                         f"keys, got {describe(lengths)} with values {lengths.tolist()}")
+    if lengths.shape != (count,):
+        raise ShapeError(f"AdditiveAttention: lengths must be of shape ({count},), one for each sequence of keys, got "
+                         f"{describe(lengths)}")
+    look(_check_lengths, lengths, count, steps)
     past: Tensor = ops.arange(steps) >= lengths.unsqueeze(1)
     return past
+
+
+def _check_lengths(lengths: Any, count: int, steps: int) -> None:
+    """ShapeError where a length is not one of 1 … steps."""
+    if count and not (lengths.min() >= 1 and lengths.max() <= steps):
+        raise ShapeError(f"AdditiveAttention: lengths are {count} numbers from 1 to {steps}, one for each sequence of "
+                         f"keys, got {describe(lengths)} with values {lengths.tolist()}")

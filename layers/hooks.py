@@ -284,7 +284,7 @@ def spread(places: list[int], gradients: list[Any], count: int) -> tuple[Any, ..
 
 def border(tensors: list[Tensor], meet: Callable[[list[Any]], list[Any]]) -> list[Tensor]:
     """Copies of tensors that require gradients, above one node at which `meet` gets the gradients of all."""
-    outs = [wrap(t._data.copy()) for t in tensors]
+    outs = [ops.clone(t.detach()) for t in tensors]
     op, nodes = Border(len(outs), meet), [t.node for t in tensors]
     if len(outs) == 1:
         record(op, Plan((), ()), (), nodes, outs[0], {}, None)

@@ -10,6 +10,7 @@ import numpy as np
 from chainrule.graph import no_grad
 from chainrule.optim.lr_scheduler.factors import Factor
 from chainrule.optim.lr_scheduler.scheduler import for_groups
+from chainrule.state import again
 from chainrule.tensor import Tensor
 
 __all__ = ["SWALR", "AveragedModel", "get_ema_avg_fn", "get_ema_multi_avg_fn", "get_swa_avg_fn", "get_swa_multi_avg_fn",
@@ -106,6 +107,7 @@ class AveragedModel:
         """What the averaged model computes."""
         return self.module(*args, **kwargs)
 
+    @again
     def update_parameters(self, model: Any) -> None:
         """Take the model's parameters into the averages. Raises ValueError for a model of another structure."""
         averaged = list(zip(self.module.parameters(), model.parameters(), strict=True))

@@ -9,6 +9,7 @@ import numpy as np
 
 from chainrule import kernels
 from chainrule.graph import no_grad, tick
+from chainrule.state import again
 from chainrule.tensor import Tensor
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm"]
@@ -60,6 +61,7 @@ def as_norm(total: float, tensors: list[Tensor]) -> Tensor:
         return Tensor(np.asarray(total, dtype=np.result_type(*(t.dtype for t in tensors)) if tensors else np.float32))
 
 
+@again
 def get_total_norm(tensors: Any, norm_type: float = 2.0, error_if_nonfinite: bool = False) -> Tensor:
     """The norm of all numbers in these tensors together: (Σ |xᵢ|ᵖ)^(1/p), or max |xᵢ| for p = inf.
 
@@ -97,6 +99,7 @@ def at_once(gradients: list[Tensor], factor: float, limit: float) -> bool:
     return True
 
 
+@again
 def clip_grads_with_norm_(parameters: Any, max_norm: float, total_norm: Any) -> None:
     """Multiply all gradients, in place, by max_norm / (total_norm + 1e-6) where that is below 1: `clip_grad_norm_` for a
     norm that is known already. Raises ValueError for a negative `max_norm`.
@@ -109,6 +112,7 @@ def clip_grads_with_norm_(parameters: Any, max_norm: float, total_norm: Any) -> 
     scale_down(gradients_of(parameters, "clip_grads_with_norm_"), max_norm, float(total_norm))
 
 
+@again
 def clip_grad_norm_(parameters: Any, max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False) -> Tensor:
     """Scale the gradients, in place and all by the same factor, so that their total norm is at most `max_norm`: the
     direction stays. Pascanu, Mikolov & Bengio 2013, "On the difficulty of training recurrent neural networks".
@@ -130,6 +134,7 @@ def clip_grad_norm_(parameters: Any, max_norm: float, norm_type: float = 2.0, er
     return as_norm(total, gradients)
 
 
+@again
 def clip_grad_value_(parameters: Any, clip_value: float) -> None:
     """Limit each element of the gradients, in place, to the interval [−clip_value, clip_value].
 

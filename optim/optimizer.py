@@ -10,6 +10,7 @@ from chainrule import kernels
 from chainrule.derivatives import clear_gradients
 from chainrule.errors import AutogradError, ShapeError
 from chainrule.graph import enable_grad, tick
+from chainrule.state import again
 from chainrule.tensor import Tensor
 
 __all__ = ["Optimizer"]
@@ -67,6 +68,12 @@ class Optimizer:
     numbers: tuple[str, ...] = ("step",)  # entries of a parameter's state that are numbers, not arrays
     kernel = ""  # the backend's function for a whole group
     counts = True  # whether the state counts the steps
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """A subclass's own `step` is called anew at each replay of a compiled step, as this class's is."""
+        super().__init_subclass__(**options)
+        if "step" in vars(cls):
+            cls.step = again(cls.step)  # type: ignore[method-assign]
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor | Mapping):
@@ -201,6 +208,7 @@ class Optimizer:
                 row[2]["step"] = step
         return True
 
+    @again
     def step(self, closure: Any = None) -> Any:
         """Update every parameter that has a gradient. `closure`, where given, is called first to compute the loss and
         its gradients, and what it returns is returned."""

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
+from importlib import import_module
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
@@ -15,7 +17,9 @@ from tests.properties import Case
 from tests.samples import SAMPLES
 from tests.samples.table import Sample
 
-KERNELS = [name for name in cpu.WHERE if isinstance(graph.table.get(name), cr.Fused)]
+# fused ops with kernels of the cpu backend, and rows with a gradient kernel beside their formula
+KERNELS = [name for name in cpu.WHERE if name in graph.table
+           and (isinstance(graph.table[name], cr.Fused) or f"{name}_grad" in cpu.WHERE)]
 Formula = tuple[str, int]  # the row's name, the input's position (0 for `each`)
 
 
@@ -73,10 +77,25 @@ def broken(op: Any, position: int, damage: Any) -> Iterator[list[bool]]:
 
 
 @contextmanager
+def compiled_at_every_size() -> Iterator[None]:
+    """The cpu backend's kernels take what else NumPy would serve, since it is small."""
+    with ExitStack() as stack:
+        for file in sorted(set(cpu.WHERE.values())):
+            module = import_module(f"chainrule.kernels.cpu.{file}")
+            for name in ("STRAIGHT", "CURVED"):
+                if hasattr(module, name):
+                    stack.enter_context(patch.object(module, name, 0))
+        yield
+
+
+@contextmanager
 def broken_kernel(op: Any, position: int, damage: Any) -> Iterator[list[bool]]:
-    """The cpu backend's gradient kernel of a fused op, with the gradient of one input damaged."""
+    """The cpu backend's gradient kernel of an op, with the gradient of one input damaged."""
     effects: list[bool] = []
-    forward, backward, asks = op.pairs[cpu] if cpu in op.pairs else op._pair(cpu)
+    if isinstance(op, cr.Fused):
+        forward, backward, asks = op.pairs[cpu] if cpu in op.pairs else op._pair(cpu)
+    else:
+        backward = op.slopes[cpu]
 
     def wrong(g: Any, *arguments: Any) -> Any:
         found = backward(g, *arguments)
@@ -86,11 +105,13 @@ def broken_kernel(op: Any, position: int, damage: Any) -> Iterator[list[bool]]:
         effects.append(not np.array_equal(bad, found[position]))
         return (*found[:position], bad, *found[position + 1 :])
 
-    op.pairs[cpu] = forward, wrong, asks
+    table = op.pairs if isinstance(op, cr.Fused) else op.slopes
+    table[cpu] = (forward, wrong, asks) if isinstance(op, cr.Fused) else wrong
     try:
-        yield effects
+        with compiled_at_every_size():
+            yield effects
     finally:
-        op.pairs[cpu] = forward, backward, asks
+        table[cpu] = (forward, backward, asks) if isinstance(op, cr.Fused) else backward
 
 
 def run(case: Case, order: int) -> None:
@@ -153,7 +174,7 @@ def reaching() -> dict[Formula, list[tuple[Sample, int, str]]]:
 
 @cache
 def reaching_kernels() -> dict[Formula, list[Sample]]:
-    """For each fused op with kernels of the cpu backend, and each input, the samples that have the gradient kernel give
+    """For each op with a gradient kernel of the cpu backend, and each input, the samples that have the gradient kernel give
     that input's gradient, smallest first."""
     found: dict[Formula, list[Sample]] = {}
     for sample in sorted(SAMPLES, key=lambda s: sum(a.size for a in Case(s).arrays)):

@@ -15,7 +15,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("tensor",), ("graph",), ("quick",), ("derivatives",), ("fused",), ("random",), ("checkpoint",), ("ops",), ("functional",),
     ("numpy_protocol", "tracing"),
     ("transforms",), ("gradcheck", "drawing", "data", "linalg", "serialization", "threads"),
-    ("layers", "optim"), ("onnx",),
+    ("layers", "optim"), ("onnx",), ("replay",),
     ("",), ("demo", "warmup"), ("__main__",),
 )
 RANK = {part: rank for rank, row in enumerate(ORDER) for part in row}

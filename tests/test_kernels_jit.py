@@ -1,4 +1,4 @@
-"""The wrapper of numba: its cache, its threads, and the lazy namespace; and the kernels' linear map.
+"""The wrapper of numba: its cache, its threads, and the lazy namespace.
 
 What could abort or hang a process runs in a process of its own.
 """
@@ -20,15 +20,14 @@ from chainrule.kernels import cpu
 cache = import_module("chainrule.kernels.cpu.cache")
 jit = import_module("chainrule.kernels.cpu.jit")
 pools = import_module("chainrule.kernels.cpu.pool")
-linear_file = import_module("chainrule.kernels.cpu.linear")
 
 PROGRAM = """
 from importlib import import_module
 import numpy as np
 from chainrule.kernels import cpu
 cache, pools = import_module("chainrule.kernels.cpu.cache"), import_module("chainrule.kernels.cpu.pool")
-product = import_module("chainrule.kernels.cpu.linear")._product
-x, weight, bias = np.arange(64 * 96.).reshape(64, 96) % 7, np.arange(128 * 96.).reshape(128, 96) % 5, np.arange(128.)
+product = import_module("chainrule.kernels.cpu.matmul")._products
+x, weight, bias = np.arange(128 * 96.).reshape(128, 96) % 7, np.arange(128 * 96.).reshape(128, 96) % 5, np.arange(128.)
 expected = x @ weight.T + bias     # integers: every sum is exact
 def right():
     return np.array_equal(cpu.linear(x, weight, bias), expected)
@@ -280,40 +279,6 @@ def test_results_of_several_threads_are_their_own() -> None:
         thread.join()
     for i, x in enumerate(inputs):
         np.testing.assert_allclose(found[i], x @ weight.T, rtol=1e-12, atol=1e-12)
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("lead", [(), (3,), (0,), (2, 0, 5), (20, 32), (1, 4000)])
-@pytest.mark.parametrize("with_bias", [False, True])
-def test_linear_and_its_gradients(dtype: Any, lead: tuple[int, ...], with_bias: bool) -> None:
-    rng = np.random.default_rng(0)
-    x, weight, bias, g = (rng.integers(-4, 5, shape).astype(dtype) for shape in [(*lead, 24), (40, 24), (40,), (*lead, 40)])
-    bias = bias if with_bias else None
-    expected = x @ weight.T + (bias if with_bias else 0)
-    np.testing.assert_array_equal(cpu.linear(x, weight, bias), expected.astype(dtype), strict=True)
-    gradients = cpu.linear_grad(g, x, weight, bias, (True, True, True))
-    rows = g.reshape(-1, 40) if g.size else np.zeros((0, 40), dtype)
-    columns = x.reshape(-1, 24) if x.size else np.zeros((0, 24), dtype)
-    for found, expected in zip(gradients, (g @ weight, rows.T @ columns, rows.sum(0)), strict=True):
-        if found is None:
-            assert bias is None
-        else:
-            np.testing.assert_array_equal(found, expected, strict=True)
-    assert cpu.linear_grad(g, x, weight, bias, (False, False, False)) == (None, None, None)
-
-
-def test_linear_takes_strided_arrays_and_declines_other_dtypes(monkeypatch: pytest.MonkeyPatch) -> None:
-    rng = np.random.default_rng(0)
-    x, weight, bias = (rng.integers(-4, 5, shape).astype(np.float32) for shape in [(96, 130), (96, 128), (256,)])
-    x, weight, bias = x.T[::-1], weight.T, bias[::2]
-    np.testing.assert_array_equal(cpu.linear(x, weight, bias), x @ weight.T + bias, strict=True)
-    assert cpu.linear(x.astype(np.float16), weight.astype(np.float16), None) is NotImplemented
-    assert cpu.linear(x.astype(np.float64), weight, None) is NotImplemented
-    assert cpu.linear_grad(x, x.astype(np.float64), weight, None, (True, True, False)) is NotImplemented
-    with pytest.raises(ValueError, match=r"x of shape \(130, 95\) has 95 features, but the weight of shape \(128, 96\)"):
-        cpu.linear(x[:, 1:], weight, bias)
-    monkeypatch.setattr(linear_file, "AVAILABLE", False)
-    assert cpu.linear(x, weight, bias) is NotImplemented
 
 
 def test_convolution_without_blas_is_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from chainrule.functional.activations import floating
 from chainrule.graph import no_grad
 from chainrule.names import ops
 from chainrule.ops import embedding as rows
-from chainrule.state import state
+from chainrule.state import look, state
 from chainrule.tensor import Tensor
 
 __all__ = ["embedding", "embedding_bag"]
@@ -23,14 +23,18 @@ def _checked(op: str, input: Any, weight: Any) -> tuple[Tensor, Tensor]:
                          + ("; are input and weight swapped?" if weight.dtype.kind in "iu" else ""))
     if weight.ndim != 2:
         raise ShapeError(f"{op}: the weight has shape {weight.shape}, it needs two axes, (rows, features)")
-    values, count = input.data, weight.shape[0]
+    look(_check_rows, op, input, weight.shape[0])
+    return input, weight
+
+
+def _check_rows(op: str, values: Any, count: int) -> None:
+    """IndexError where an index is no row."""
     wrong = (values < 0) | (values >= count)
     if wrong.any():
         place = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise IndexError(f"{op}: index {int(values[place])} at position {place} is out of range for a weight of "
                          f"{count} rows "
                          f"(valid: 0 to {count - 1})")
-    return input, weight
 
 
 def _row(op: str, padding_idx: int | None, count: int) -> int | None:
@@ -55,9 +59,7 @@ def _renormalise(weight: Tensor, indices: Any, max_norm: float, norm_type: float
 
 
 def _gradient_scale(indices: Any, padding: int | None, by_frequency: bool, dtype: Any) -> Any:
-    """For each index the factor of its row's gradient: 0 for padding, 1 / how often it occurs where asked; or None."""
-    if padding is None and not by_frequency:
-        return None
+    """For each index the factor of its row's gradient: 0 for padding, 1 / how often it occurs where asked."""
     scale = np.ones(indices.shape, dtype)
     if by_frequency:
         _, inverse, counts = np.unique(indices, return_inverse=True, return_counts=True)
@@ -85,7 +87,9 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None, max
     if max_norm is not None:
         _renormalise(weight, input.data, max_norm, norm_type)
     padding = _row("embedding", padding_idx, weight.shape[0])
-    return rows.embedding(input, weight, scale=_gradient_scale(input.data, padding, scale_grad_by_freq, weight.dtype))
+    scale = look(_gradient_scale, input, padding, scale_grad_by_freq, weight.dtype) if padding is not None or scale_grad_by_freq \
+        else None
+    return rows.embedding(input, weight, scale=scale)
 
 
 def _bags(input: Tensor, offsets: Tensor | None, include_last_offset: bool) -> tuple[Tensor, int, Tensor | None]:
@@ -100,16 +104,13 @@ def _bags(input: Tensor, offsets: Tensor | None, include_last_offset: bool) -> t
     if offsets is None:
         raise ValueError("embedding_bag: a 1-D input needs offsets, the position where each bag begins")
     offsets = ops.as_tensor(offsets)
-    starts, length = offsets.data, input.shape[0]
-    if starts.ndim != 1 or starts.dtype.kind not in "iu":
-        raise ShapeError(f"embedding_bag: offsets must be a 1-D tensor of integers, not {starts.dtype}{starts.shape}")
-    if starts.size and (starts[0] != 0 or (np.diff(starts) < 0).any() or starts[-1] > length):
-        raise ValueError(f"embedding_bag: offsets must begin with 0, never decrease, and end within the {length} "
-                         "indices; they "
-                         f"are {starts.tolist()}")
+    length = input.shape[0]
+    if offsets.ndim != 1 or offsets.dtype.kind not in "iu":
+        raise ShapeError(f"embedding_bag: offsets must be a 1-D tensor of integers, not {offsets.dtype}{offsets.shape}")
+    look(_check_starts, offsets, length)
     inside = None
     if include_last_offset:
-        if not starts.size:
+        if not offsets.numel():
             raise ValueError("embedding_bag: include_last_offset=True needs at least one offset, the end of the last "
                              "bag")
         inside = ops.less(Tensor(np.arange(length)), offsets[-1:])
@@ -117,6 +118,14 @@ def _bags(input: Tensor, offsets: Tensor | None, include_last_offset: bool) -> t
     # how many bags begin at each position, added up: the number of the last that has begun
     begun = ops.take_adjoint(ops.ones_like(offsets), offsets, axis=0, shape=(length + 1,))
     return ops.cumsum(begun, 0)[:length] - 1, offsets.shape[0], inside
+
+
+def _check_starts(starts: Any, length: int) -> None:
+    """ValueError where these are not the places where bags begin."""
+    if starts.size and (starts[0] != 0 or (np.diff(starts) < 0).any() or starts[-1] > length):
+        raise ValueError(f"embedding_bag: offsets must begin with 0, never decrease, and end within the {length} "
+                         "indices; they "
+                         f"are {starts.tolist()}")
 
 
 def embedding_bag(input: Tensor, weight: Tensor, offsets: Tensor | None = None, max_norm: float | None = None,
@@ -156,13 +165,10 @@ def embedding_bag(input: Tensor, weight: Tensor, offsets: Tensor | None = None, 
     if padding is not None:
         real = ops.ne(indices, padding)
         kept = real if kept is None else ops.logical_and(kept, real)
-    counted: Any = slice(None) if kept is None else kept.data
-    scale = None
-    if scale_grad_by_freq:
-        scale = np.ones(indices.shape, weight.dtype)
-        scale[counted] = _gradient_scale(indices.data[counted], None, True, weight.dtype)
+    scale = look(_counted_scale, indices, kept, weight.dtype) if scale_grad_by_freq else None
     looked_up = rows.embedding(indices, weight, scale=scale)  # (L, E)
     if mode == "max":
+        counted: Any = slice(None) if kept is None else kept.data
         return _bag_maximum(looked_up if kept is None else looked_up[counted], bag.data[counted], count)
     if per_sample_weights is not None:
         looked_up = looked_up * ops.reshape(per_sample_weights, (-1, 1))
@@ -175,6 +181,14 @@ def embedding_bag(input: Tensor, weight: Tensor, offsets: Tensor | None = None, 
     ones = ops.ones_like(looked_up, shape=(bag.shape[0], 1)) if kept is None else ops.astype(kept, sums.dtype)
     found: Tensor = sums / ops.clamp(rows.embedding_adjoint(bag, ones, rows=count), 1)
     return found
+
+
+def _counted_scale(indices: Any, kept: Any, dtype: Any) -> Any:
+    """`_gradient_scale` by frequency, among the indices that are kept."""
+    counted = slice(None) if kept is None else kept
+    scale = np.ones(indices.shape, dtype)
+    scale[counted] = _gradient_scale(indices[counted], None, True, dtype)
+    return scale
 
 
 def _bag_maximum(looked_up: Tensor, bag: Any, count: int) -> Tensor:

@@ -15,6 +15,7 @@ from chainrule.functional.activations import floating
 from chainrule.graph import no_grad
 from chainrule.names import ops
 from chainrule.ops.losses import reduced
+from chainrule.state import look
 from chainrule.tensor import Tensor
 
 __all__ = ["gaussian_nll_loss", "huber_loss", "kl_div", "l1_loss", "mse_loss", "poisson_nll_loss", "smooth_l1_loss"]
@@ -200,6 +201,12 @@ def _one_axis_of_one(shape: tuple[int, ...], full: tuple[int, ...]) -> bool:
     return len(shape) == len(full) and [n for n, m in zip(shape, full, strict=True) if n != m] == [1]
 
 
+def _check_variance(variance: Any) -> None:
+    """ValueError where an element is negative."""
+    if (variance < 0).any():
+        raise ValueError("gaussian_nll_loss: var has negative entries; a variance is positive")
+
+
 def gaussian_nll_loss(input: Tensor, target: Tensor, var: Tensor | float, full: bool = False, eps: float = 1e-6,
                       reduction: str = "mean") -> Tensor:
     """½ (log v + (input - target)² / v), v = max(var, eps): -log of the density of N(input, var) at the target; `full`
@@ -217,8 +224,7 @@ def gaussian_nll_loss(input: Tensor, target: Tensor, var: Tensor | float, full: 
     variance = ops.as_tensor(var)
     if isinstance(var, int | float):
         variance = variance.to(input.dtype)
-    if (variance.data < 0).any():
-        raise ValueError("gaussian_nll_loss: var has negative entries; a variance is positive")
+    look(_check_variance, variance)
     if variance.ndim and variance.shape != input.shape:
         if variance.shape == input.shape[:-1]:
             variance = ops.reshape(variance, (*variance.shape, 1))

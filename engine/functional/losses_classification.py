@@ -11,6 +11,7 @@ from chainrule.names import ops
 from chainrule.ops import losses as rows
 from chainrule.ops.activations import softplus
 from chainrule.ops.losses import reduced
+from chainrule.state import look
 from chainrule.tensor import Tensor
 
 __all__ = [
@@ -29,9 +30,10 @@ def _class_weight(op: str, weight: Any, classes: int) -> Tensor | None:
     return found
 
 
-def _check_classes(op: str, target: Tensor, classes: int, ignore_index: int | None) -> None:
+def _check_classes(op: str, values: Any, classes: int, ignore_index: int | None) -> None:
     """IndexError where a target is no class."""
-    values = target.data
+    if not values.size or (values.dtype.kind == "i" and values.view(f"u{values.itemsize}").max() < classes):
+        return  # a negative number is a very large one of the unsigned type: one sweep sees both ends
     wrong = (values < 0) | (values >= classes)
     if ignore_index is not None:
         wrong &= values != ignore_index
@@ -60,7 +62,7 @@ def _rows(op: str, input: Tensor, target: Tensor, ignore_index: int | None) -> t
                          "classes are "
                          f"axis {axis}; they need shape {wanted}{advice}")
     classes = input.shape[axis]
-    _check_classes(op, target, classes, ignore_index)
+    look(_check_classes, op, target, classes, ignore_index)
     if input.ndim > 2:
         input = ops.permute_dims(input, (0, *range(2, input.ndim), 1))
     if input.ndim != 2:
@@ -150,6 +152,14 @@ def _equal_shapes(op: str, input: Any, target: Any) -> tuple[Tensor, Tensor]:
     return input, floating_target(op, target)
 
 
+def _check_probabilities(values: Any) -> None:
+    """ValueError where an element is no probability."""
+    if values.dtype.kind == "f" and ((values < 0) | (values > 1)).any():
+        wrong = values[(values < 0) | (values > 1)][0]
+        raise ValueError(f"binary_cross_entropy: the input must hold probabilities, between 0 and 1, but has {wrong}; for "
+                         "logits use binary_cross_entropy_with_logits")
+
+
 def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
                          reduce: bool | None = None, reduction: str = "mean") -> Tensor:
     """-weight (t log x + (1 - t) log(1 - x)) of probabilities x, input and target of one shape; each logarithm is at
@@ -163,12 +173,7 @@ def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = 
     """
     reduction = reduction_of("binary_cross_entropy", reduction, size_average, reduce)
     input, target = _equal_shapes("binary_cross_entropy", input, target)
-    values = input.data
-    if values.dtype.kind == "f" and ((values < 0) | (values > 1)).any():
-        wrong = values[(values < 0) | (values > 1)][0]
-        raise ValueError(f"binary_cross_entropy: the input must hold probabilities, between 0 and 1, but has {wrong}; "
-                         "for "
-                         "logits use binary_cross_entropy_with_logits")
+    look(_check_probabilities, input)
     loss = rows.binary_cross_entropy(input, target)
     found: Tensor = reduced(ops, loss if weight is None else loss * weight, reduction)
     return found
@@ -289,7 +294,7 @@ def multilabel_margin_loss(input: Tensor, target: Tensor, size_average: bool | N
     listed = ops.reshape(target, (count, classes))
     ended = ops.cumsum(ops.eq(listed, -1), 1) > 0  # (N, T): from the first -1 on
     listed = ops.where(ended, -1, listed)
-    _check_classes("multilabel_margin_loss", listed, classes, -1)
+    look(_check_classes, "multilabel_margin_loss", listed, classes, -1)
     is_target = ops.any(ops.eq(ops.reshape(listed, (count, classes, 1)), Tensor(np.arange(classes))), 1)  # (N, C)
     chosen = ops.take_along_axis(scores, ops.where(ended, 0, listed), axis=1)  # (N, T)
     slack = ops.clamp(1 - ops.reshape(chosen, (count, classes, 1)) + ops.reshape(scores, (count, 1, classes)), 0)

@@ -6,6 +6,7 @@ import numpy as np
 
 from chainrule.errors import ShapeError
 from chainrule.functional.activations import floating
+from chainrule.graph import no_grad
 from chainrule.names import ops
 from chainrule.ops import normalization as rows
 from chainrule.ops.half import narrow
@@ -27,11 +28,12 @@ def _channels(op: str, given: Any, **arguments: Any) -> Tensor:
     return input
 
 
-def _follow(running: Tensor | None, value: Any, momentum: float) -> None:
-    """running = (1 - momentum) running + momentum value, in place; not while a checkpoint computes a second time."""
+def _follow(running: Tensor | None, value: Tensor, momentum: float, scale: float = 1.0) -> None:
+    """running = (1 - momentum) running + momentum scale value, in place; not while a checkpoint computes a second time."""
     if running is not None and not state.recomputing:
-        mixed = (1 - momentum) * running.data + momentum * value
-        ops.write_into(running, Tensor(mixed.astype(running.dtype)))
+        with no_grad():
+            value = value if scale == 1 else value * scale
+            ops.write_into(running, (running * (1 - momentum) + value * momentum).to(running.dtype))
 
 
 def _statistics(op: str, running_mean: Any, running_var: Any) -> None:
@@ -75,8 +77,8 @@ def batch_norm(input: Tensor, running_mean: Tensor | None, running_var: Tensor |
                          "train with larger batches, or pass training=False")
     out: Tensor
     out, mean, variance = rows.batch_norm(input, weight, bias, eps=float(eps))
-    _follow(running_mean, mean.data, momentum)
-    _follow(running_var, variance.data * (count / max(count - 1, 1)), momentum)
+    _follow(running_mean, mean, momentum)
+    _follow(running_var, variance, momentum, count / max(count - 1, 1))
     return out
 
 
@@ -111,8 +113,10 @@ def instance_norm(input: Tensor, running_mean: Tensor | None = None, running_var
         return found
     # every channel of every sample is a channel of one batch norm
     out, mean, variance = rows.batch_norm(ops.reshape(input, (1, n * channels, *positions)), None, None, eps=float(eps))
-    _follow(running_mean, mean.data.reshape(n, channels).mean(0), momentum)
-    _follow(running_var, variance.data.reshape(n, channels).mean(0) * (size / max(size - 1, 1)), momentum)
+    with no_grad():
+        mean, variance = (ops.mean(ops.reshape(t, (n, channels)), 0) for t in (mean, variance))
+    _follow(running_mean, mean, momentum)
+    _follow(running_var, variance, momentum, size / max(size - 1, 1))
     out = rows.affine(ops, ops.reshape(out, input.shape), weight, bias, (channels,) + (1,) * len(positions))
     result: Tensor = narrow(ops, out, input.dtype)
     return result

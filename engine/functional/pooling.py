@@ -136,7 +136,7 @@ def _unpool(op: str, rank: int, input: Any, indices: Any, kernel_size: Any, stri
         if wanted != usual and not usual - s < wanted < usual + s:
             raise ShapeError(f"{op}: output_size={output_size} is not one that pools to {input.shape[2:]}; it must "
                              f"differ from {least} by less than the stride {stride}")
-    flat = places._data.reshape(-1, prod(input.shape[2:]))
+    flat = places.data.reshape(-1, prod(input.shape[2:]))
     if flat.size and not 0 <= flat.min() <= flat.max() < prod(size):
         wrong = flat.min() if flat.min() < 0 else flat.max()
         raise IndexError(f"{op}: index {wrong} is not in an output of spatial size {size}, which has {prod(size)} "

@@ -5,6 +5,7 @@ from typing import Any
 from chainrule.errors import DtypeError, ShapeError, describe
 from chainrule.names import ops
 from chainrule.ops import recurrent as rows
+from chainrule.state import look
 from chainrule.tensor import Tensor
 
 __all__ = ["gru", "lstm", "rnn"]
@@ -37,10 +38,15 @@ def _checked(op: str, gates: int, input: Any, states: dict[str, Any], weights: t
             raise DtypeError(f"{op}: lengths are integers, not {lengths.dtype}")
         if lengths.shape != (batch,):
             raise ShapeError(f"{op}: lengths must be of shape ({batch},), one for each sequence, not {lengths.shape}")
-        if batch and not (lengths.data.min() >= 0 and lengths.data.max() <= count):
-            raise ShapeError(f"{op}: lengths must lie from 0 to {count}, the steps of the input; they lie from "
-                             f"{lengths.data.min()} to {lengths.data.max()}")
+        look(_check_lengths, op, lengths, count)
     return list(named.values())
+
+
+def _check_lengths(op: str, lengths: Any, count: int) -> None:
+    """ShapeError where a length is not one of 0 … count."""
+    if lengths.size and not (lengths.min() >= 0 and lengths.max() <= count):
+        raise ShapeError(f"{op}: lengths must lie from 0 to {count}, the steps of the input; they lie from "
+                         f"{lengths.min()} to {lengths.max()}")
 
 
 def lstm(input: Any, hx: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None, *, lengths: Any = None,

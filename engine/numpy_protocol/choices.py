@@ -17,7 +17,7 @@ def raw(value: Any) -> Any:
     """The arrays in the place of tensors, also in lists."""
     if isinstance(value, list | tuple):
         return type(value)(raw(v) for v in value)
-    return value._data if isinstance(value, Tensor) else value
+    return value.data if isinstance(value, Tensor) else value
 
 
 def truth(condition: Any) -> Any:
@@ -62,7 +62,7 @@ def _unique(ar: Any, return_index: bool = False, return_inverse: bool = False, r
     """The values are taken from the first place where each occurs, and so recorded."""
     x = ops.as_tensor(ar)
     find: Any = np.unique
-    found = find(x._data, return_index=True, return_inverse=return_inverse, return_counts=return_counts, axis=axis,
+    found = find(x.data, return_index=True, return_inverse=return_inverse, return_counts=return_counts, axis=axis,
                  equal_nan=equal_nan)
     values = flat(x)[found[1]] if axis is None else ops.getitem(x, cut(axis_of("unique", axis, x), found[1]))
     others = tuple(Tensor(part) for part in (found[1:] if return_index else found[2:]))
@@ -121,7 +121,7 @@ answer(
     clip=_clip, sort=_sort, argsort=_argsort, unique=_unique, take=_take, take_along_axis=_take_along_axis,
     compress=_compress, isclose=_isclose,
     allclose=lambda a, b, rtol=1e-5, atol=1e-8, equal_nan=False: bool(
-        _isclose(a, b, rtol, atol, equal_nan)._data.all()),
+        _isclose(a, b, rtol, atol, equal_nan).data.all()),
     array_equal=_array_equal,
     array_equiv=lambda a1, a2: bool(np.array_equiv(raw(ops.as_tensor(a1)), raw(ops.as_tensor(a2)))),
     nan_to_num=lambda x, nan=0.0, posinf=None, neginf=None: ops.nan_to_num(x, nan, posinf, neginf),

@@ -103,7 +103,7 @@ def deliver(name: str, result: Any, out: Any, casting: Any = "same_kind") -> Any
                          f"{tuple(out.shape)}")
     if isinstance(out, Tensor):
         return ops.write_into(out, result, by=name)
-    out[...] = result._data
+    out[...] = result.data
     return out
 
 

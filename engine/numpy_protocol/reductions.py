@@ -70,7 +70,7 @@ def _mean(a: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, wh
     x, options = prepared(a, axis, keepdims, dtype)
     if where is True:
         return ops.mean(x, **options)
-    number = reduced("sum", np.broadcast_to(mask_of("mean", where)._data, ops.as_tensor(a).shape), axis, None, keepdims)
+    number = reduced("sum", np.broadcast_to(mask_of("mean", where).data, ops.as_tensor(a).shape), axis, None, keepdims)
     return reduced("sum", a, axis, dtype, keepdims, where=where) / number
 
 

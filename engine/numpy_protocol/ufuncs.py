@@ -108,7 +108,7 @@ def called(ufunc: Any, inputs: Any, *, out: Any = None, where: Any = True, dtype
 def _apart(x: Any, outs: Any) -> Any:
     """An input on memory of its own where it shares that of an `out`: the op may keep it for its derivative."""
     if isinstance(x, Tensor) and any(isinstance(o, Tensor) and o._version is x._version for o in outs):
-        copy = Tensor(x._data.copy())
+        copy: Tensor = ops.clone(x.detach())
         copy._node = x.node
         return copy
     return x
@@ -158,7 +158,7 @@ def _placed(name: str, values: Tensor, out: Any, place: Any, casting: Any) -> An
                          f"{tuple(out.shape)}")
     if isinstance(out, Tensor):
         return ops.write_into(out, values, (("getitem", {"index": np.array(place)}),), by=name)
-    out[place] = values._data
+    out[place] = values.data
     return out
 
 

@@ -117,6 +117,7 @@ def _slope_of_base(xp: Any, g: Any, input: Any, other: Any) -> Any:
         if other == 0:
             return xp.zeros_like(g)
         return g if other == 1 else 2 * g * input if other == 2 else g * (other * input ** (other - 1))
+    other = other if other.dtype == g.dtype else xp.astype(other, g.dtype)  # integer exponents
     both = (input == 0) & (other == 0)
     return g * (other * xp.where(both, xp.ones_like(other), input) ** (other - 1))
 

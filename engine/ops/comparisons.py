@@ -72,7 +72,7 @@ def equal(input: Any, other: Any) -> bool:
     (True, tensor([ True, False]))
     """
     one, two = ops.as_tensor(input), ops.as_tensor(other)
-    return one.shape == two.shape and bool(np.asarray(eq(one, two)._data.all()))
+    return one.shape == two.shape and bool(np.asarray(eq(one, two).data.all()))
 
 
 @public
@@ -95,4 +95,4 @@ def allclose(input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equ
     >>> cr.allclose(cr.tensor([1.0]), cr.tensor([1.000001]))
     True
     """
-    return bool(isclose(input, other, rtol, atol, equal_nan)._data.all())
+    return bool(isclose(input, other, rtol, atol, equal_nan).data.all())

@@ -10,7 +10,7 @@ from chainrule.errors import DtypeError, ShapeError, describe, warn
 from chainrule.graph import Op
 from chainrule.names import autograd, ops
 from chainrule.registry import public
-from chainrule.state import state
+from chainrule.state import look, noting, state
 from chainrule.tensor import Device, Tensor
 
 __all__ = ["arange", "as_tensor", "astype", "empty", "empty_like", "eye", "from_dlpack", "from_numpy", "full",
@@ -70,6 +70,9 @@ def tensor(data: Any, dtype: Any = None, device: Any = None, requires_grad: bool
     tensor([[1. , 2. ],
             [3. , 4.5]])
     """
+    if isinstance(data, Tensor) and noting() is not None:  # as an op, which the recording sees
+        found: Tensor = to(data.detach(), dtype, copy=True)
+        return found.requires_grad_() if requires_grad else found
     source = data._data if isinstance(data, Tensor) else data
     array = _array(source, dtype)
     if isinstance(source, np.ndarray) and np.may_share_memory(array, source):
@@ -106,7 +109,7 @@ def from_python(data: Any, default: bool) -> Any:
         if state.recording and any(isinstance(v, Tensor) and v.requires_grad for v in data):
             warn("tensor: a list of tensors that require gradients becomes a constant, gradients stop there; join them with "
                  "chainrule.stack(list), or detach() them")
-        data = [v._data if isinstance(v, Tensor) else v for v in data]
+        data = [v.data if isinstance(v, Tensor) else v for v in data]
     try:
         array = np.asarray(data)
     except ValueError:
@@ -382,12 +385,17 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:
     if num_classes < 0:
         if num_classes != -1 or not index.size:
             raise ShapeError(f"one_hot({describe(index)}, num_classes={num_classes}): pass how many classes there are")
-        num_classes = int(index.max()) + 1
+        num_classes = int(as_tensor(tensor).data.max()) + 1
+    look(_check_hot, as_tensor(tensor), num_classes)
+    same = ops.eq(ops.expand_dims(as_tensor(tensor), -1), Tensor(np.arange(num_classes)))
+    return ops.astype(same, np.int64)  # type: ignore[no-any-return]
+
+
+def _check_hot(index: Any, num_classes: int) -> None:
+    """IndexError where an index is no class."""
     if index.size and (index.min() < 0 or index.max() >= num_classes):
         raise IndexError(f"one_hot({describe(index)}, num_classes={num_classes}): the indices go from {index.min()} to "
                          f"{index.max()}; they must be at least 0 and below the number of classes")
-    same = ops.eq(ops.expand_dims(as_tensor(tensor), -1), Tensor(np.arange(num_classes)))
-    return ops.astype(same, np.int64)  # type: ignore[no-any-return]
 
 
 # ---- other dtypes and devices

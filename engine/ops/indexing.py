@@ -133,7 +133,7 @@ def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
     tensor([[0, 0],
             [1, 1]])
     """
-    data = ops.as_tensor(input)._data
+    data = ops.as_tensor(input).data
     if as_tuple:
         return tuple(Tensor(positions) for positions in np.nonzero(np.atleast_1d(data)))
     return Tensor(np.argwhere(data))
@@ -178,7 +178,7 @@ def unique(input: Any, sorted: bool = True, return_inverse: bool = False, return
     >>> cr.unique(cr.tensor([3, 1, 3]), return_counts=True)
     (tensor([1, 3]), tensor([1, 2]))
     """
-    data = ops.as_tensor(input)._data
+    data = ops.as_tensor(input).data
     find: Any = np.unique
     found = find(data, return_inverse=return_inverse, return_counts=return_counts, axis=dim)
     if not isinstance(found, tuple):

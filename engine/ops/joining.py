@@ -310,7 +310,7 @@ def repeat_interleave(input: Any, repeats: Any, dim: Any = None, *, axis: Any = 
     if given is None or not input.ndim:
         input, given = ops.reshape(input, (-1,)), 0
     place = axis_of("repeat_interleave", given, input)
-    counts = np.asarray(repeats._data if isinstance(repeats, Tensor) else repeats)
+    counts = np.asarray(repeats.data if isinstance(repeats, Tensor) else repeats)
     length = input.shape[place]
     if counts.dtype.kind not in "iu" or (counts < 0).any() or (counts.ndim and counts.shape not in ((1,), (length,))):
         raise ShapeError(f"repeat_interleave: repeats={repeats!r} for axis {place} of shape {input.shape}: pass a "

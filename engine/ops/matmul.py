@@ -1,5 +1,6 @@
 """Products of matrices and vectors."""
 
+from math import prod
 from typing import Any
 
 from chainrule.arguments import axis_of, scaled
@@ -12,10 +13,18 @@ from chainrule.tensor import Tensor
 __all__ = ["addmm", "addmv", "baddbmm", "bmm", "dot", "inner", "kron", "matmul", "mm", "mv", "outer", "tensordot",
            "trace"]
 
+
+def _of_shared(xp: Any, g: Any, input: Any, other_shape: tuple[int, ...]) -> Any:
+    """input.mT @ g; summed over the batch at once where all its entries share one `other`: their rows are one matrix."""
+    if len(other_shape) == 2 and len(g.shape) > 2 and len(g.shape) == len(input.shape):
+        g, input = (xp.reshape(x, (prod(x.shape[:-1]), x.shape[-1])) for x in (g, input))
+    return xp.matmul(input.mT, g)
+
+
 # (..., M, K) @ (..., K, N) -> (..., M, N); leading axes broadcast, so the walk sums the gradients back over them
 _matmul = Op("matmul", word="bilinear", broadcasts=True,
              input=lambda xp, g, other: xp.matmul(g, other.mT),
-             other=lambda xp, g, input: xp.matmul(input.mT, g))
+             other=_of_shared)
 
 
 def _misfit(name: str, input: Tensor, other: Tensor) -> ShapeError:

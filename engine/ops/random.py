@@ -11,6 +11,7 @@ from chainrule.names import ops
 from chainrule.ops.creation import float_dtype, made, sizes_of
 from chainrule.random import Generator, key_of, namespace
 from chainrule.registry import public
+from chainrule.state import again
 from chainrule.tensor import Tensor
 
 __all__ = ["bernoulli", "multinomial", "normal", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like",
@@ -25,6 +26,7 @@ _dropout = Op("dropout", "input times `scale` where a mask drawn from `key` keep
 
 
 @public
+@again
 def rand(*size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None,
          requires_grad: bool = False) -> Tensor:
     """Draws from the uniform distribution on [0, 1), of a shape given as numbers or one tuple.
@@ -41,6 +43,7 @@ def rand(*size: Any, generator: Generator | None = None, dtype: Any = None, devi
 
 
 @public
+@again
 def randn(*size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None,
           requires_grad: bool = False) -> Tensor:
     """Draws from the standard normal distribution, of a shape given as numbers or one tuple. Arguments as `rand`.
@@ -54,6 +57,7 @@ def randn(*size: Any, generator: Generator | None = None, dtype: Any = None, dev
 
 
 @public
+@again
 def randint(low: int, high: Any = None, size: Any = None, *, generator: Generator | None = None, dtype: Any = None,
             device: Any = None, requires_grad: bool = False) -> Tensor:
     """Integers of [low, high), each as likely, int64 unless given: `randint(low, high, size)` or `randint(high, size)`.
@@ -118,6 +122,7 @@ def randint_like(input: Any, low: int, high: int | None = None, dtype: Any = Non
 
 
 @public
+@again
 def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, device: Any = None) -> Tensor:
     """The integers 0 … n - 1 in random order, int64 unless given.
 
@@ -131,6 +136,7 @@ def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, d
 
 
 @public
+@again
 def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None, dtype: Any = None,
            device: Any = None, requires_grad: bool = False) -> Tensor:
     """Draws from normal distributions N(mean, std**2).
@@ -156,6 +162,7 @@ def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Gene
 
 
 @public
+@again
 def bernoulli(input: Any, p: float | None = None, *, generator: Generator | None = None) -> Tensor:
     """1 with probability `input` (elementwise; or everywhere p, where given), else 0; of the input's shape and dtype.
 
@@ -176,6 +183,7 @@ def bernoulli(input: Any, p: float | None = None, *, generator: Generator | None
 
 
 @public
+@again
 def multinomial(input: Any, num_samples: int, replacement: bool = False, *,
                 generator: Generator | None = None) -> Tensor:
     """Indices of categories, drawn with probabilities proportional to the weights (K) or, row by row, (B, K).
@@ -221,9 +229,13 @@ def normal_(input: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Ge
     """Fill the tensor with draws from N(mean, std**2); see `Tensor.normal_`."""
     if std < 0:
         raise ValueError(f"normal_(std={std}): a standard deviation is not negative")
-    draws = namespace().random_normal(key_of(generator), input.shape, float_dtype("normal_", input.dtype))
-    found: Tensor = ops.write_into(input, Tensor(mean + std * draws))
+    found: Tensor = ops.write_into(input, _normal_draws(input.shape, input.dtype, mean, std, generator))
     return found
+
+
+@again
+def _normal_draws(shape: tuple[int, ...], dtype: Any, mean: float, std: float, generator: Generator | None) -> Tensor:
+    return Tensor(mean + std * namespace().random_normal(key_of(generator), shape, float_dtype("normal_", dtype)))
 
 
 @public
@@ -231,18 +243,22 @@ def uniform_(input: Tensor, low: float = 0.0, high: float = 1.0, *, generator: G
     """Fill the tensor with draws from the uniform distribution on [low, high); see `Tensor.uniform_`."""
     if not low <= high:
         raise ValueError(f"uniform_({low}, {high}): the interval is empty")
-    dtype = float_dtype("uniform_", input.dtype)
-    draws = namespace().random_uniform(key_of(generator), input.shape, dtype)
-    below = np.nextafter(dtype.type(high), dtype.type(low))  # rounding may reach high
-    values = np.minimum(low + (high - low) * draws, below)
-    found: Tensor = ops.write_into(input, Tensor(values))
+    found: Tensor = ops.write_into(input, _uniform_draws(input.shape, input.dtype, low, high, generator))
     return found
+
+
+@again
+def _uniform_draws(shape: tuple[int, ...], like: Any, low: float, high: float, generator: Generator | None) -> Tensor:
+    dtype = float_dtype("uniform_", like)
+    draws = namespace().random_uniform(key_of(generator), shape, dtype)
+    below = np.nextafter(dtype.type(high), dtype.type(low))  # rounding may reach high
+    return Tensor(np.minimum(low + (high - low) * draws, below))
 
 
 @public
 def bernoulli_(input: Tensor, p: float = 0.5, *, generator: Generator | None = None) -> Tensor:
     """Fill the tensor with 1 with probability p (a number, or a tensor of them), else 0; see `Tensor.bernoulli_`."""
-    chance = p._data if isinstance(p, Tensor) else np.asarray(p, np.float64)
-    draws = bernoulli(Tensor(np.broadcast_to(chance, input.shape)), generator=generator)
+    chance = p if isinstance(p, Tensor) else Tensor(np.asarray(p, np.float64))
+    draws = bernoulli(ops.expand(chance.detach(), input.shape), generator=generator)
     found: Tensor = ops.write_into(input, draws)
     return found

@@ -15,6 +15,7 @@ from chainrule.ops.indexing import raw_index
 from chainrule.ops.joining import cut
 from chainrule.ops.shapes import together
 from chainrule.registry import public
+from chainrule.state import look
 from chainrule.tensor import Tensor
 
 __all__ = ["bincount", "gather", "index_add", "index_copy", "index_fill", "index_select", "scatter", "scatter_add",
@@ -41,14 +42,18 @@ _put_along = Op("put_along",
 def _indices(op: str, index: Any, input: Tensor, axis: int) -> Tensor:
     """The index as a tensor; DtypeError where it is not of integers, IndexError where one is not in the axis."""
     found: Tensor = ops.as_tensor(index)
-    data = found._data
-    if data.dtype.kind not in "iu":
-        raise DtypeError(f"{op}: the index is {data.dtype}, it must be integers; convert it with .long()")
-    size = input.shape[axis]
+    if found.dtype.kind not in "iu":
+        raise DtypeError(f"{op}: the index is {found.dtype}, it must be integers; convert it with .long()")
+    look(_check_range, op, found, input.shape, axis)
+    return found
+
+
+def _check_range(op: str, data: Any, shape: tuple[int, ...], axis: int) -> None:
+    """IndexError where an index is not in the axis."""
+    size = shape[axis]
     if data.size and not 0 <= data.min() <= data.max() < size:
         wrong = data[(data < 0) | (data >= size)][0]
-        raise IndexError(f"{op}: index {wrong} is out of range for axis {axis} of shape {input.shape}: 0 to {size - 1}")
-    return found
+        raise IndexError(f"{op}: index {wrong} is out of range for axis {axis} of shape {shape}: 0 to {size - 1}")
 
 
 def _same_dtype(op: str, input: Tensor, source: Tensor) -> None:
@@ -279,13 +284,14 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Tensor:
     if input.ndim != 1 or input.dtype.kind not in "iu":
         kind: type[Exception] = ShapeError if input.ndim != 1 else DtypeError
         raise kind(f"bincount: the input is {describe(input)}, it must be a vector of integers")
-    if input.numel() and input._data.min() < 0:
-        raise ValueError(f"bincount: the input has {input._data.min()} in it; only 0, 1, 2 … are counted")
+    data = input.data
+    if data.size and data.min() < 0:
+        raise ValueError(f"bincount: the input has {data.min()} in it; only 0, 1, 2 … are counted")
     if weights is None:
-        return Tensor(np.bincount(input._data, minlength=minlength))
+        return Tensor(np.bincount(data, minlength=minlength))
     weights = ops.as_tensor(weights)
     if weights.shape != input.shape:
         raise ShapeError(f"bincount: the weights have shape {weights.shape}, the input {input.shape}; they must be equal")
     weights = weights if weights.dtype.kind == "f" else weights.double()
-    size = max(minlength, int(input._data.max(initial=-1)) + 1)
+    size = max(minlength, int(data.max(initial=-1)) + 1)
     return ops.index_add(ops.zeros(size, dtype=weights.dtype), 0, input, weights)

@@ -196,7 +196,7 @@ def quantile(input: Any, q: Any, dim: int | None = None, keepdim: bool = False, 
     dim = one_of("quantile", dim, axis)
     x = ops.as_tensor(input)
     axes = tuple(range(x.ndim)) if dim is None else (axis_of("quantile", dim, x),) if x.ndim else ()
-    places: Any = np.asarray(q._data if isinstance(q, Tensor) else q, np.float64)  # as exact as they were given
+    places: Any = np.asarray(q.data if isinstance(q, Tensor) else q, np.float64)  # as exact as they were given
     if interpolation not in MODES:
         raise ValueError(f"quantile: interpolation={interpolation!r}; it is one of {', '.join(MODES)}")
     if places.ndim > 1 or not ((places >= 0) & (places <= 1)).all():

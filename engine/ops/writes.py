@@ -142,7 +142,7 @@ def in_place(op: Any, target: Tensor, *args: Any, **options: Any) -> Tensor:
     source = target
     if state.recording and _needs_input(op):
         # the op may keep its input for a derivative: let it keep a copy, since this memory is about to change
-        source = Tensor(target._data.copy())
+        source = ops.clone(target.detach())
         source._node = target.node
     result = op(source, *args, **options)
     if result.shape != target.shape:

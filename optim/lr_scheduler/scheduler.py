@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chainrule.optim.optimizer import Optimizer
+from chainrule.state import again
 
 __all__ = ["LRScheduler"]
 
@@ -31,6 +32,12 @@ class LRScheduler:
     """
 
     unsaved: tuple[str, ...] = ("optimizer",)  # attributes that are not part of the state
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """A subclass's own `step` is called anew at each replay of a compiled step, as this class's is."""
+        super().__init_subclass__(**options)
+        if "step" in vars(cls):
+            cls.step = again(cls.step)  # type: ignore[method-assign]
 
     def __init__(self, optimizer: Any, last_epoch: int = -1) -> None:
         if not isinstance(optimizer, Optimizer):
@@ -88,6 +95,7 @@ class LRScheduler:
             group["lr"] = group["initial_lr"]
         self._begin()
 
+    @again
     def step(self) -> None:
         """Set the rates of the next step; call it after `optimizer.step()`. Warns where that was never called: the first
         rate would then be left out."""

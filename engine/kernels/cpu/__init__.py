@@ -13,6 +13,19 @@ from typing import Any
 from chainrule.kernels import reference
 
 WHERE = {
+    # activations
+    "elu": "activations",
+    "elu_grad": "activations",
+    "gelu": "activations",
+    "gelu_grad": "activations",
+    "leaky_relu": "activations",
+    "leaky_relu_grad": "activations",
+    "relu": "activations",
+    "relu_grad": "activations",
+    "silu": "activations",
+    "silu_grad": "activations",
+    "softplus": "activations",
+    "softplus_grad": "activations",
     # attention
     "scaled_dot_product_attention": "attention",
     "scaled_dot_product_attention_grad": "attention",
@@ -26,6 +39,16 @@ WHERE = {
     # linear
     "linear": "linear",
     "linear_grad": "linear",
+    # losses
+    "cross_entropy": "losses",
+    "cross_entropy_grad": "losses",
+    # matmul
+    "matmul": "matmul",
+    # normalization
+    "layer_norm": "normalization",
+    "layer_norm_grad": "normalization",
+    "rms_norm": "normalization",
+    "rms_norm_grad": "normalization",
     # optimizers
     "adam_step": "optimizers",
     "rmsprop_step": "optimizers",

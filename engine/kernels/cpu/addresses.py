@@ -75,26 +75,33 @@ def _pointer(context: Any, address: Any, like: Any) -> Any:
 
 
 @jit
+def data(array: int) -> Any:
+    """Where the elements of the array object at this address begin."""
+    return _read(array + DATA, np.int64)
+
+
+@jit
 def part(address: int, begin: int, end: int, like: Any) -> Any:
     """The elements begin … end - 1 of the array at this address, whose dtype is that of `like`."""
     return carray(_pointer(address + begin * like.itemsize, like), end - begin)
 
 
 @jit
-def span(begin: int, end: int, size: int) -> tuple[int, int]:
-    """What of an array's `size` elements lies in begin … end, the ends moved down to whole cache lines: two tasks agree."""
-    low = 0 if begin <= 0 else min(begin & ~15, size)
-    high = size if end >= size else max(end & ~15, 0)
+def span(rows: Any, row: int, task: int, pieces: int) -> tuple[int, int]:
+    """What task number `task` of `pieces` equal ones has of the arrays in a row: begin and end, moved down to whole cache lines."""
+    total, start, size = rows[-1, 0], rows[row, 0], rows[row + 1, 0] - rows[row, 0]
+    begin, end = task * total // pieces - start, (task + 1) * total // pieces - start
+    low = 0 if begin <= 0 else size if begin >= size else begin & ~15
+    high = 0 if end <= 0 else size if end >= size else end & ~15
     return low, high
 
 
 @jit
 def _fill(arrays: int, ndarray: int, scalar: int, rows: Any) -> int:
-    """Write the table of the list at this address; returns how many elements its arrays have together, -1 where one of them
-    cannot be used."""
+    """Write the table of the list at this address; returns the sum of the sizes, -1 where one of the arrays cannot be used."""
     columns, total = rows.shape[1] - 1, 0
     objects = _read(arrays + ITEMS, np.int64)
-    for row in range(rows.shape[0]):
+    for row in range(rows.shape[0] - 1):
         first = _read(objects + 8 * row * columns, np.int64)
         axes, sizes, count = _read(first + AXES, np.int32), _read(first + SIZES, np.int64), 1
         for axis in range(axes):
@@ -113,14 +120,15 @@ def _fill(arrays: int, ndarray: int, scalar: int, rows: Any) -> int:
                 if _read(own + 8 * axis, np.int64) != _read(sizes + 8 * axis, np.int64):
                     return -1
             rows[row, 1 + column] = _read(array + DATA, np.int64)
-        rows[row, 0] = count
+        rows[row, 0] = total
         total += count
+    rows[-1, 0] = total
     return total
 
 
 def table(arrays: list[Any], columns: int) -> tuple[Any, int]:
-    """Rows of (size, addresses of `columns` arrays) for a flat list of arrays, and the sum of the sizes; the caller holds the
-    arrays while it uses the addresses.
+    """Rows of (sum of the sizes so far, addresses of `columns` arrays) for a flat list of arrays, a last row with the sum of all
+    sizes, and that sum; the caller holds the arrays while it uses the addresses.
 
     The sum is -1 where the arrays cannot be used: those of a row must have one shape, all of them one dtype, float32 or
     float64; they must be NumPy's, C-contiguous and writable.
@@ -128,7 +136,7 @@ def table(arrays: list[Any], columns: int) -> tuple[Any, int]:
     >>> table([np.zeros(3), np.ones(3)], 2)[1], table([np.zeros(3), np.ones(4)], 2)[1]
     (3, -1)
     """
-    rows = np.empty((len(arrays) // columns, columns + 1), np.int64)
+    rows = np.empty((len(arrays) // columns + 1, columns + 1), np.int64)
     scalar = SCALARS.get(arrays[0].dtype)
     if scalar is None or not KNOWN:
         return rows, -1

@@ -17,7 +17,7 @@ import numpy as np
 from chainrule.kernels.cpu.blas import gemm
 from chainrule.kernels.cpu.exponential import exp
 from chainrule.kernels.cpu.jit import jit, tasks
-from chainrule.kernels.cpu.linear import _declines
+from chainrule.kernels.cpu.matmul import declines
 
 # Scores of one block: a block of queries times a block of keys, which stay in the second cache with their keys.
 QUERIES, KEYS = 64, 128
@@ -209,7 +209,7 @@ def scaled_dot_product_attention(query: Any, key: Any, value: Any, attn_mask: An
     """See `chainrule.ops.attention.scaled_dot_product_attention`. Keeps one number per query, the log of the sum of the
     scores' exponentials."""
     floats = None if attn_mask is None or attn_mask.dtype.kind == "b" else attn_mask
-    if dropout_p or _declines(query, key, value, floats) or not (query.size and key.size and value.size):
+    if dropout_p or declines(query, key, value, floats) or not (query.size and key.size and value.size):
         return NotImplemented
     if enable_gqa and key.shape[-3] != value.shape[-3]:
         return NotImplemented

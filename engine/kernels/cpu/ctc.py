@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.kernels.cpu.jit import jit, tasks
-from chainrule.kernels.cpu.linear import _declines
+from chainrule.kernels.cpu.matmul import declines
 from chainrule.kernels.cpu.recurrent import _plain
 
 
@@ -66,7 +66,7 @@ def _gradient(n: int, g: Any, log_probs: Any, states: Any, steps: Any, ends: Any
 
 def ctc_loss(log_probs: Any, states: Any, input_lengths: Any, target_lengths: Any) -> Any:
     """See `chainrule.ops.losses.ctc_loss`. Keeps the αs, and the losses in float64."""
-    if not log_probs.size or _declines(log_probs):
+    if not log_probs.size or declines(log_probs):
         return NotImplemented
     steps, count, _ = log_probs.shape
     alphas, losses = np.empty((steps, count, states.shape[1])), np.empty(count)

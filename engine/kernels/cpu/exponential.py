@@ -1,4 +1,4 @@
-"""exp, sigmoid and tanh inside compiled kernels, for float32 and float64, in a form that is vectorised.
+"""exp, sigmoid, tanh and log1p inside compiled kernels, for float32 and float64, in a form that is vectorised.
 
 exp(x) = 2**n * exp(r) with n = round(x / log 2) and |r| <= log(2) / 2, where the Taylor series is short. numba's own
 np.exp calls the C library once per element, which takes an order of magnitude longer.
@@ -17,7 +17,7 @@ from numba.extending import intrinsic, overload
 
 from chainrule.kernels.cpu.jit import FAST_MATH
 
-OPTIONS: Any = {"fastmath": set(FAST_MATH), "error_model": "numpy", "nogil": True}
+OPTIONS: Any = {"fastmath": set(FAST_MATH), "error_model": "numpy", "nogil": True, "forceinline": True}
 
 
 def compiles(function: Any) -> Callable[[Any], Any]:
@@ -32,6 +32,20 @@ def _fma(context: Any, a: Any, b: Any, c: Any) -> Any:
 
 
 fma: Any = intrinsic(_fma)
+
+
+def _settled(context: Any, x: Any) -> Any:
+    """x itself, which the compiler may not reorder with what it is added to."""
+
+    def build(ctx: Any, builder: Any, signature: Any, args: Any) -> Any:
+        real = args[0].type
+        fence = builder.module.declare_intrinsic("llvm.arithmetic.fence", [real], ir.FunctionType(real, [real]))
+        return builder.call(fence, args)
+
+    return x(x), build
+
+
+settled: Any = intrinsic(_settled)
 
 
 def _power_of_two(context: Any, n: Any, like: Any) -> Any:
@@ -51,6 +65,24 @@ def _power_of_two(context: Any, n: Any, like: Any) -> Any:
 
 
 power_of_two: Any = intrinsic(_power_of_two)
+
+
+def polynomial(*coefficients: float) -> Any:
+    """The polynomial with these coefficients, highest power first, as a function of one float for compiled code."""
+
+    def chain(context: Any, x: Any) -> Any:
+        real, rounded = (ir.FloatType(), np.float32) if x == types.float32 else (ir.DoubleType(), float)
+
+        def build(ctx: Any, builder: Any, signature: Any, args: Any) -> Any:
+            constants = [ir.Constant(real, float(rounded(c))) for c in coefficients]
+            total: Any = constants[0]
+            for constant in constants[1:]:
+                total = builder.fma(total, args[0], constant)
+            return total
+
+        return x(x), build
+
+    return intrinsic(chain)
 
 
 def _reduced(x: Any) -> Any:
@@ -147,3 +179,26 @@ def _tanh(x: Any) -> Any:
         t = t if x < 0 else -t
         return t if x == x else x
     return call
+
+
+def log1p(x: Any) -> Any:
+    """log(1 + x) for 0 <= x <= 1 in a compiled kernel: 2 artanh(z) with z = x / (2 + x), by its Taylor series."""
+    raise TypeError("for compiled kernels; in Python, use numpy.log1p")
+
+
+_ARTANH32 = polynomial(*[1 / (2 * k + 1) for k in range(7, -1, -1)])
+_ARTANH64 = polynomial(*[1 / (2 * k + 1) for k in range(16, -1, -1)])
+
+
+@compiles(log1p)
+def _log1p(x: Any) -> Any:
+    if x == types.float32:
+        def single(x: Any) -> Any:
+            z = x / (np.float32(2) + x)
+            return np.float32(2) * z * _ARTANH32(z * z)
+        return single
+
+    def double(x: Any) -> Any:
+        z = x / (2.0 + x)
+        return 2.0 * z * _ARTANH64(z * z)
+    return double

@@ -1,64 +1,19 @@
-"""The affine map of a layer, y = x @ weight.T + bias, and its gradients: one kernel for all three products.
+"""The affine map of a layer, y = x @ weight.T + bias, and its gradients.
+
+The bias is added to a part of the result while it is in the cache. Backward, both products are one launch, and the task that reads
+columns of g for the weight's gradient sums them for the bias.
 
 A kernel that does not do what it is asked (dtypes other than float32 and float64, no BLAS) returns NotImplemented, and
 the op's definition is run.
 """
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from chainrule.kernels.cpu.blas import AVAILABLE, gemm
-from chainrule.kernels.cpu.jit import tasks
-
-# A task has at least this many multiplications, and a product at most this many tasks.
-TASK, TASKS = 1 << 18, 16
-# Products of fewer multiplications than this are left to NumPy: there is nothing to share between two threads.
-SMALLEST = 2 * TASK
-
-
-@tasks
-def _product(task: int, a: Any, b: Any, bias: Any, out: Any, transpose_a: bool, transpose_b: bool, tasks: int) -> None:
-    """out (M, N) = op(a) @ op(b) + bias, cut along its longer side; bias (N,), or of no elements for none."""
-    rows, columns = out.shape
-    inner = a.shape[0] if transpose_a else a.shape[1]
-    beta = 1.0 if bias.size > 0 else 0.0
-    tall = rows >= columns
-    side = rows if tall else columns
-    begin, end = task * side // tasks, (task + 1) * side // tasks
-    top, left = (begin, 0) if tall else (0, begin)
-    height, width = (end - begin, columns) if tall else (rows, end - begin)
-    if bias.size > 0:
-        for i in range(top, top + height):
-            line, shift = out[i], np.uint64(left)
-            for j in range(np.uint64(width)):  # unsigned positions are vectorised (see convolution.py)
-                line[shift + j] = bias[shift + j]
-    # op(a)'s rows `top …` begin at row `top` of a, or at its column where a is transposed; b alike.
-    first = a[:, top:] if transpose_a else a[top:]
-    second = b[left:] if transpose_b else b[:, left:]
-    gemm(transpose_a, transpose_b, height, width, inner, 1.0, first, a.shape[1], second, b.shape[1],
-         beta, out[top:, left:], columns)
-
-
-def _multiply(a: Any, b: Any, bias: Any = None, *, transpose_a: bool = False, transpose_b: bool = False) -> Any:
-    """op(a) @ op(b) + bias, by NumPy where it is small; a and b are matrices of one dtype."""
-    rows, inner = (a.shape[1], a.shape[0]) if transpose_a else a.shape
-    columns = b.shape[0] if transpose_b else b.shape[1]
-    work = rows * inner * columns
-    if work < SMALLEST:
-        out = (a.T if transpose_a else a) @ (b.T if transpose_b else b)
-        return out if bias is None else np.add(out, bias, out=out)
-    out = np.empty((rows, columns), a.dtype)
-    tasks = max(1, min(TASKS, work // TASK, max(rows, columns)))
-    _product(tasks, np.ascontiguousarray(a), np.ascontiguousarray(b), np.empty(0, a.dtype) if bias is None else
-             np.ascontiguousarray(bias), out, transpose_a, transpose_b, tasks)
-    return out
-
-
-def _declines(*arrays: Any) -> bool:
-    first = arrays[0].dtype
-    return (not AVAILABLE or first not in (np.float32, np.float64) or not first.isnative
-            or any(array is not None and array.dtype != first for array in arrays))
+from chainrule.kernels.cpu.matmul import END, SMALLEST, SUMS, A, B, C, declines, job, layout, product, run
+from chainrule.kernels.cpu.memory import empty
 
 
 def linear(x: Any, weight: Any, bias: Any) -> Any:
@@ -69,13 +24,12 @@ def linear(x: Any, weight: Any, bias: Any) -> Any:
     >>> linear(np.array([[1., 2.]]), np.array([[1., 0.], [3., 4.], [0., 1.]]), np.array([0., 0., 10.]))
     array([[ 1., 11., 12.]])
     """
-    if _declines(x, weight, bias):
+    if declines(x, weight, bias):
         return NotImplemented
     if x.shape[-1] != weight.shape[1]:
         raise ValueError(f"linear: x of shape {x.shape} has {x.shape[-1]} features, but the weight of shape "
                          f"{weight.shape} (out, in) takes {weight.shape[1]}")
-    lead, (outputs, inputs) = x.shape[:-1], weight.shape
-    return _multiply(_rows(x, inputs), weight, bias, transpose_b=True).reshape(*lead, outputs)
+    return product(rows_of(x), weight.T, bias).reshape(*x.shape[:-1], weight.shape[0])
 
 
 def linear_grad(g: Any, x: Any, weight: Any, bias: Any, wanted: tuple[bool, bool, bool]) -> Any:
@@ -86,18 +40,60 @@ def linear_grad(g: Any, x: Any, weight: Any, bias: Any, wanted: tuple[bool, bool
     (array([[4., 4.]]), array([[1., 2.],
            [1., 2.]]), None)
     """
-    if _declines(g, x, weight):
+    if declines(g, x, weight):
         return NotImplemented
-    outputs, inputs = weight.shape
-    rows = _rows(g, outputs)
-    return (_multiply(rows, weight).reshape(x.shape) if wanted[0] else None,
-            _multiply(rows, _rows(x, inputs), transpose_a=True) if wanted[1] else None,
-            rows.sum(0) if wanted[2] and bias is not None else None)
+    (outputs, inputs), shape, dtype = weight.shape, x.shape, x.dtype
+    biased = wanted[2] and bias is not None
+    rows, x = rows_of(g), rows_of(x)
+    count = len(x)
+    if count * outputs * inputs < SMALLEST:
+        return (np.matmul(rows, weight).reshape(shape) if wanted[0] else None,
+                np.matmul(rows.T, x) if wanted[1] else None, rows.sum(0) if biased else None)
+    (rows, ldg, turned_g), (x, ldx, turned_x), (weight, ldw, turned_w) = layout(rows), layout(x), layout(weight)
+    if turned_g:
+        rows, ldg = np.ascontiguousarray(rows), outputs
+    jobs = _backward(count, inputs, outputs, ldg, ldx, turned_x, ldw, turned_w, wanted[0], wanted[1]).copy()
+    for_x, for_weight, for_bias = None, None, None
+    if wanted[0]:
+        for_x = empty((count, inputs), dtype)
+        jobs[0, A], jobs[0, B], jobs[0, C] = id(rows), id(weight), id(for_x)
+    if wanted[1]:
+        # a weight that lies transposed has a gradient that lies transposed
+        for_weight = empty((inputs, outputs) if turned_w else (outputs, inputs), dtype)
+        jobs[-1, A], jobs[-1, B], jobs[-1, C] = (id(x), id(rows), id(for_weight)) if turned_w else \
+            (id(rows), id(x), id(for_weight))
+        if biased and not turned_w:
+            for_bias = empty(outputs, dtype)
+            jobs[-1, SUMS] = id(for_bias)
+    if len(jobs):
+        run(jobs, dtype)
+    if biased and for_bias is None:
+        for_bias = rows.sum(0)
+    return (None if for_x is None else for_x.reshape(shape),
+            for_weight.T if for_weight is not None and turned_w else for_weight, for_bias)
 
 
-def _rows(array: Any, features: int) -> Any:
+@lru_cache(4096)
+def _backward(count: int, inputs: int, outputs: int, ldg: int, ldx: int, turned_x: bool, ldw: int, turned_w: bool,
+              for_x: bool, for_weight: bool) -> Any:
+    """The jobs of the backward pass: g @ weight, and g.T @ x or, for a weight that lies transposed, x.T @ g."""
+    jobs = []
+    if for_x:
+        jobs.append(job(count, inputs, outputs, ldg, False, ldw, turned_w).copy())
+    if for_weight and turned_w:
+        jobs.append(job(inputs, outputs, count, ldx, not turned_x, ldg, False).copy())
+    elif for_weight:
+        jobs.append(job(outputs, inputs, count, ldg, True, ldx, turned_x).copy())
+    if len(jobs) == 2:
+        jobs[1][0, END] += jobs[0][0, END]
+    return np.concatenate(jobs) if jobs else np.empty((0, 1), np.int64)
+
+
+def rows_of(array: Any) -> Any:
     """(*lead, features) -> (prod(lead), features), also where an extent is zero."""
+    if array.ndim == 2:
+        return array
     count = 1
     for size in array.shape[:-1]:
         count *= size
-    return array.reshape(count, features)
+    return array.reshape(count, array.shape[-1])

@@ -31,13 +31,9 @@ def _uphill(g: float, p: float, sign: float, decay: float) -> float:
 
 
 @tasks
-def _sgd(task: int, rows: Any, coefficients: Any, total: int, pieces: int, momentum: bool, nesterov: bool) -> None:
-    begin, end = task * total // pieces, (task + 1) * total // pieces
-    for row in range(rows.shape[0]):
-        low, high = span(begin, end, rows[row, 0])
-        begin, end = begin - rows[row, 0], end - rows[row, 0]
-        if low >= high:
-            continue
+def _sgd(task: int, rows: Any, coefficients: Any, pieces: int, momentum: bool, nesterov: bool) -> None:
+    for row in range(rows.shape[0] - 1):
+        low, high = span(rows, row, task, pieces)
         sign, decay, keep, add, rate = coefficients[min(row, coefficients.shape[0] - 1)]
         p = part(rows[row, 1], low, high, coefficients)
         g = part(rows[row, 2], low, high, coefficients)
@@ -58,18 +54,14 @@ def sgd_step(arrays: list[Any], coefficients: Any, *, momentum: bool, nesterov: 
     rows, total = table(arrays, 3 if momentum else 2)
     if total > 0:
         pieces = _pieces(total)
-        _sgd(pieces, rows, np.array(coefficients, arrays[0].dtype), total, pieces, momentum, nesterov)
+        _sgd(pieces, rows, np.array(coefficients, arrays[0].dtype), pieces, momentum, nesterov)
     return total >= 0
 
 
 @tasks
-def _adam(task: int, rows: Any, coefficients: Any, total: int, pieces: int, amsgrad: bool) -> None:
-    begin, end = task * total // pieces, (task + 1) * total // pieces
-    for row in range(rows.shape[0]):
-        low, high = span(begin, end, rows[row, 0])
-        begin, end = begin - rows[row, 0], end - rows[row, 0]
-        if low >= high:
-            continue
+def _adam(task: int, rows: Any, coefficients: Any, pieces: int, amsgrad: bool) -> None:
+    for row in range(rows.shape[0] - 1):
+        low, high = span(rows, row, task, pieces)
         sign, decay, shrink, add, keep2, add2, root, eps, rate = coefficients[min(row, coefficients.shape[0] - 1)]
         p = part(rows[row, 1], low, high, coefficients)
         g = part(rows[row, 2], low, high, coefficients)
@@ -98,19 +90,15 @@ def adam_step(arrays: list[Any], coefficients: Any, *, amsgrad: bool) -> bool:
     rows, total = table(arrays, 5 if amsgrad else 4)
     if total > 0:
         pieces = _pieces(total)
-        _adam(pieces, rows, np.array(coefficients, arrays[0].dtype), total, pieces, amsgrad)
+        _adam(pieces, rows, np.array(coefficients, arrays[0].dtype), pieces, amsgrad)
     return total >= 0
 
 
 @tasks
-def _rmsprop(task: int, rows: Any, coefficients: Any, total: int, pieces: int, centered: bool, momentum: bool) -> None:
-    begin, end = task * total // pieces, (task + 1) * total // pieces
-    change = np.empty(min(BLOCK, end - begin + 16), coefficients.dtype)  # of so few elements that it stays in the cache
-    for row in range(rows.shape[0]):
-        low, high = span(begin, end, rows[row, 0])
-        begin, end = begin - rows[row, 0], end - rows[row, 0]
-        if low >= high:
-            continue
+def _rmsprop(task: int, rows: Any, coefficients: Any, pieces: int, centered: bool, momentum: bool) -> None:
+    change = np.empty(min(BLOCK, rows[-1, 0]), coefficients.dtype)  # of so few elements that it stays in the cache
+    for row in range(rows.shape[0] - 1):
+        low, high = span(rows, row, task, pieces)
         sign, decay, keep, add, eps, keep_buffer, rate = coefficients[min(row, coefficients.shape[0] - 1)]
         for start in range(low, high, BLOCK):
             stop = min(start + BLOCK, high)
@@ -145,20 +133,18 @@ def rmsprop_step(arrays: list[Any], coefficients: Any, *, centered: bool, moment
     rows, total = table(arrays, 3 + centered + momentum)
     if total > 0:
         pieces = _pieces(total)
-        _rmsprop(pieces, rows, np.array(coefficients, arrays[0].dtype), total, pieces, centered, momentum)
+        _rmsprop(pieces, rows, np.array(coefficients, arrays[0].dtype), pieces, centered, momentum)
     return total >= 0
 
 
 @tasks
-def _squares(task: int, rows: Any, sums: Any, like: Any, total: int, pieces: int) -> None:
-    begin, end, found = task * total // pieces, (task + 1) * total // pieces, 0.0
-    for row in range(rows.shape[0]):
-        low, high = span(begin, end, rows[row, 0])
-        begin, end = begin - rows[row, 0], end - rows[row, 0]
-        if low < high:
-            x = part(rows[row, 1], low, high, like)
-            for i in range(np.uint64(x.size)):
-                found += np.float64(x[i]) * np.float64(x[i])
+def _squares(task: int, rows: Any, sums: Any, like: Any, pieces: int) -> None:
+    found = 0.0
+    for row in range(rows.shape[0] - 1):
+        low, high = span(rows, row, task, pieces)
+        x = part(rows[row, 1], low, high, like)
+        for i in range(np.uint64(x.size)):
+            found += np.float64(x[i]) * np.float64(x[i])
     sums[task] = found
 
 
@@ -173,23 +159,20 @@ def sum_of_squares(arrays: list[Any]) -> float | None:
         return None
     pieces = _pieces(total)
     sums = np.zeros(pieces)
-    _squares(pieces, rows, sums, np.empty(0, arrays[0].dtype), total, pieces)
+    _squares(pieces, rows, sums, np.empty(0, arrays[0].dtype), pieces)
     return float(sums.sum())
 
 
 @tasks
-def _limit(task: int, rows: Any, numbers: Any, total: int, pieces: int) -> None:
-    begin, end = task * total // pieces, (task + 1) * total // pieces
+def _limit(task: int, rows: Any, numbers: Any, pieces: int) -> None:
     factor, lowest, highest = numbers
-    for row in range(rows.shape[0]):
-        low, high = span(begin, end, rows[row, 0])
-        begin, end = begin - rows[row, 0], end - rows[row, 0]
-        if low < high:
-            x = part(rows[row, 1], low, high, numbers)
-            for i in range(np.uint64(x.size)):
-                y = factor * x[i]
-                y = lowest if y < lowest else y  # written so that NaN stays
-                x[i] = highest if y > highest else y
+    for row in range(rows.shape[0] - 1):
+        low, high = span(rows, row, task, pieces)
+        x = part(rows[row, 1], low, high, numbers)
+        for i in range(np.uint64(x.size)):
+            y = factor * x[i]
+            y = lowest if y < lowest else y  # written so that NaN stays
+            x[i] = highest if y > highest else y
 
 
 def scale_and_clamp(arrays: list[Any], factor: float, limit: float) -> bool:
@@ -197,5 +180,5 @@ def scale_and_clamp(arrays: list[Any], factor: float, limit: float) -> bool:
     rows, total = table(arrays, 1)
     if total > 0:
         pieces = _pieces(total)
-        _limit(pieces, rows, np.array((factor, -limit, limit), arrays[0].dtype), total, pieces)
+        _limit(pieces, rows, np.array((factor, -limit, limit), arrays[0].dtype), pieces)
     return total >= 0

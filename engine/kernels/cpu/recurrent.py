@@ -19,7 +19,8 @@ import numpy as np
 from chainrule.kernels.cpu.blas import gemm
 from chainrule.kernels.cpu.exponential import sigmoid, tanh
 from chainrule.kernels.cpu.jit import jit, tasks
-from chainrule.kernels.cpu.linear import _declines, linear, linear_grad
+from chainrule.kernels.cpu.linear import linear, linear_grad
+from chainrule.kernels.cpu.matmul import declines
 
 # A task has at least this many sequences, and a call at most this many tasks.
 SEQUENCES, TASKS = 32, 16
@@ -239,7 +240,7 @@ def lstm(input: Any, h0: Any, c0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: An
          w_hr: Any, *, reverse: bool) -> Any:
     """See `chainrule.ops.recurrent.lstm`. Keeps the gates and cells."""
     size = w_hh.shape[1]
-    if w_hr is not None or not input.size or not size or _declines(input, h0, c0, w_ih, w_hh, b_ih, b_hh, state_mask):
+    if w_hr is not None or not input.size or not size or declines(input, h0, c0, w_ih, w_hh, b_ih, b_hh, state_mask):
         return NotImplemented
     steps, batch, _ = input.shape
     gates = linear(_visible(input, lengths), w_ih, _total(b_ih, b_hh))
@@ -359,7 +360,7 @@ def gru(input: Any, h0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, lengths
         reverse: bool) -> Any:
     """See `chainrule.ops.recurrent.gru`. Keeps the gates, and the candidate's part of h @ w_hh.T + b_hh."""
     size = w_hh.shape[1]
-    if not input.size or not size or _declines(input, h0, w_ih, w_hh, b_ih, b_hh, state_mask):
+    if not input.size or not size or declines(input, h0, w_ih, w_hh, b_ih, b_hh, state_mask):
         return NotImplemented
     steps, batch, _ = input.shape
     gates = linear(_visible(input, lengths), w_ih, b_ih)
@@ -442,7 +443,7 @@ def rnn(input: Any, h0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, lengths
         nonlinearity: str, reverse: bool) -> Any:
     """See `chainrule.ops.recurrent.rnn`. Keeps only the output."""
     size = w_hh.shape[1]
-    if not input.size or not size or _declines(input, h0, w_ih, w_hh, b_ih, b_hh, state_mask):
+    if not input.size or not size or declines(input, h0, w_ih, w_hh, b_ih, b_hh, state_mask):
         return NotImplemented
     steps, batch, _ = input.shape
     output = linear(_visible(input, lengths), w_ih, _total(b_ih, b_hh))

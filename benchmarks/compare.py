@@ -1,0 +1,51 @@
+"""What changed since an earlier run."""
+
+import statistics
+from typing import Any
+
+from benchmarks.contenders import OURS
+from benchmarks.ranking import geometric_mean, median
+from benchmarks.report import aligned, duration
+
+__all__ = ["compared"]
+
+
+def apart(old: dict[str, Any], new: dict[str, Any]) -> bool:
+    """Whether the rounds of the two runs do not overlap."""
+    return bool(max(old["rounds"]) < min(new["rounds"]) or max(new["rounds"]) < min(old["rounds"]))
+
+
+def compared(old: dict[str, Any], new: dict[str, Any]) -> str:
+    """A line for each of chainrule's figures that both runs have: how many times as fast it has become.
+
+    The machine changes too: "peers" is by how much the other contenders of the case became faster, which nobody made them; a
+    figure is said to have changed only where it changed more than theirs did.
+    """
+    before = {(result["case"], result["threads"]): result for result in old["results"]}
+    table, ratios, missing = [["", "threads", "", "before", "now", "× as fast", "peers", ""]], list[float](), 0
+    for result in new["results"]:
+        earlier = before.get((result["case"], result["threads"]))
+        if earlier is None:
+            missing += 1
+            continue
+        pairs = {name: (earlier["contenders"][name], found) for name, found in result["contenders"].items()
+                 if found.get("rounds") and earlier["contenders"].get(name, {}).get("rounds")}
+        drift = [median(a) / median(b) for name, (a, b) in pairs.items() if name not in OURS]
+        machine = statistics.median(drift) if drift else 1.0
+        for name, (a, b) in pairs.items():
+            if name not in OURS:
+                continue
+            value = median(a) / median(b)
+            ratios.append(value)
+            changed = apart(a, b) and abs(value - 1) > max(0.03, *(abs(d - 1) for d in drift), 0.0)
+            note = "no measurable difference" if not changed else "faster" if value > 1 else "SLOWER"
+            table.append([result["case"], str(result["threads"]), name, duration(median(a)), duration(median(b)), f"{value:.2f}",
+                          f"{machine:.2f}" if drift else "–", note])
+    lines = aligned(table) if len(table) > 1 else ["the two runs have no case in common"]
+    if ratios:
+        lines.append(f"geometric mean {geometric_mean(ratios):.2f} over {len(ratios)} figures")
+    if missing:
+        lines.append(f"{missing} cases are new")
+    if old["machine"]["processor"] != new["machine"]["processor"]:
+        lines.append(f"NOT THE SAME MACHINE: {old['machine']['processor']}, now {new['machine']['processor']}")
+    return "\n".join(lines)

@@ -1,0 +1,119 @@
+"""Cross-entropy in one pass each way, without the matrix of log probabilities between.
+
+Forward sweeps a row of logits for its maximum and for S = Σ exp(x - maximum), and keeps these two numbers of it:
+
+    -log softmax(x)[t] = (maximum - x_t) + log S,     softmax(x) = exp(x - maximum) / S.
+
+Backward writes (softmax(x) - onehot(t)) times the row's share of g straight away. Losses of rows are summed in float64, in an order
+that depends on the shape alone. A target that is no class raises IndexError here too. Declined: the gradient of the class
+weights, dtypes other than float32 and float64.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from chainrule.kernels.cpu import jit
+from chainrule.kernels.cpu.arrays import flat, pieces, served
+from chainrule.kernels.cpu.exponential import exp, settled
+from chainrule.kernels.cpu.memory import empty
+from chainrule.kernels.cpu.sums import BLOCK, largest
+
+
+@jit.tasks
+def _rows(task: int, x: Any, target: Any, weight: Any, tops: Any, bottoms: Any, losses: Any, sums: Any, ignore_index: int,
+          smoothing: float, tasks: int) -> None:
+    """x (M · C), target (M) -> tops, bottoms, losses (M); sums (tasks, 3): losses, shares, and how many targets are no class.
+
+    weight (C), or of no elements, which stands for ones.
+    """
+    rows, real = target.size, x.dtype.type
+    classes = x.size // max(rows, 1)
+    for row in range(task * rows // tasks, (task + 1) * rows // tasks):
+        begin, t = row * classes, target[row]
+        top, exponentials = largest(x, begin, classes), 0.0
+        for left in range(0, classes, BLOCK):
+            first, part = np.uint64(begin + left), real(0)
+            for j in range(np.uint64(min(BLOCK, classes - left))):
+                part += exp(x[first + j] - top)
+            exponentials += part
+        log = np.log(exponentials)
+        tops[row], bottoms[row], losses[row] = top, exponentials, 0
+        if t == ignore_index:
+            continue
+        if t < 0 or t >= classes:
+            sums[task, 2] += 1
+            continue
+        share = weight[t] if weight.size else real(1)
+        loss = share * (settled(top - x[begin + t]) + log)
+        if smoothing != 0:
+            uniform = 0.0  # Σ_c w_c · -log softmax(x)_c
+            for c in range(classes):
+                uniform += (settled(top - x[begin + c]) + log) * (weight[c] if weight.size else real(1))
+            loss = (1 - smoothing) * loss + smoothing / classes * uniform
+        losses[row] = loss
+        sums[task, 0] += loss
+        sums[task, 1] += share
+
+
+@jit.tasks
+def _rows_grad(task: int, x: Any, target: Any, weight: Any, tops: Any, bottoms: Any, factors: Any, dx: Any, ignore_index: int,
+               smoothing: float, tasks: int) -> None:
+    """dx (M · C) = factors[m] times the derivative of row m's loss; factors (M), or (1) for all alike."""
+    rows, real = target.size, x.dtype.type
+    classes = x.size // max(rows, 1)
+    weights = real(classes)
+    if weight.size:
+        weights = real(np.sum(weight))
+    for row in range(task * rows // tasks, (task + 1) * rows // tasks):
+        first, t, factor = np.uint64(row * classes), target[row], factors[row % factors.size]
+        if t == ignore_index:
+            for j in range(np.uint64(classes)):
+                dx[first + j] = real(0)
+            continue
+        hit = factor * real(1 - smoothing) * (weight[t] if weight.size else real(1))
+        spread = factor * real(smoothing / classes)
+        top, scale = tops[row], (hit + spread * weights) / bottoms[row]
+        for j in range(np.uint64(classes)):
+            dx[first + j] = scale * exp(x[first + j] - top)
+        dx[row * classes + t] -= hit
+        if spread != 0:
+            for j in range(np.uint64(classes)):
+                dx[first + j] -= spread * (weight[j] if weight.size else real(1))
+
+
+def cross_entropy(input: Any, target: Any, weight: Any, *, ignore_index: int, label_smoothing: float, reduction: str) -> Any:
+    """The loss of logits (M, C) and classes (M,); keeps a row's maximum and the log of its sum of exponentials."""
+    if not served(input, weight) or not input.size:
+        return NotImplemented
+    rows, dtype = len(input), input.dtype
+    tops, bottoms, losses = empty(rows, dtype), empty(rows, dtype), empty(rows, dtype)
+    count = pieces(input.size, rows)
+    sums = np.zeros((count, 3))
+    classes = np.ascontiguousarray(target, np.int64)
+    _rows(count, flat(input), classes, np.empty(0, dtype) if weight is None else flat(weight), tops, bottoms, losses, sums,
+          ignore_index, label_smoothing, count)
+    loss, share, wrong = (sums[0] if count == 1 else sums.sum(0)).tolist()
+    if wrong:
+        raise IndexError(f"cross_entropy: {wrong:.0f} targets are out of range for {input.shape[1]} classes (valid: 0 to "
+                         f"{input.shape[1] - 1}, or ignore_index={ignore_index})")
+    kept = {"tops": tops, "bottoms": bottoms, "share": np.array([share], dtype)}
+    if reduction == "none":
+        return losses, kept
+    if reduction == "mean":
+        with np.errstate(all="ignore"):
+            loss = loss / share if share else np.float64(loss) / np.float64(share)
+    return np.array(loss, dtype), kept
+
+
+def cross_entropy_grad(g: Any, input: Any, target: Any, weight: Any, tops: Any, bottoms: Any, share: Any, ignore_index: int,
+                       label_smoothing: float, reduction: str, wanted: Any) -> Any:
+    """The gradient of <g, loss> by the logits."""
+    if wanted[2] or g.dtype != input.dtype:
+        return NotImplemented
+    factors = g.reshape(-1) if reduction != "mean" else g.reshape(1) / share
+    dx, count = empty(input.shape, input.dtype), pieces(input.size, len(input))
+    _rows_grad(count, flat(input), np.ascontiguousarray(target, np.int64),
+               np.empty(0, input.dtype) if weight is None else flat(weight), tops, bottoms, flat(factors), dx.reshape(-1),
+               ignore_index, label_smoothing, count)
+    return dx, None, None

@@ -1,0 +1,107 @@
+"""What a recording consists of: arrays, and calls that compute them.
+
+A `Slot` stands for one array of the recorded run: views are slots of their own on the same *storage*, the array that owns
+the memory. A `Note` is one call of a kernel over raw arrays (or one of the few other things that a step does), in the
+order of the run. Memory is real: a note that writes in place changes what later notes read.
+"""
+
+from typing import Any
+
+import numpy as np
+
+# where a slot's array comes from
+INPUT = "input"  # an argument of the step
+OUTSIDE = "outside"  # a tensor that existed before: a parameter, a buffer
+CONSTANT = "constant"  # made during the step from Python's numbers
+GRADIENT = "gradient"  # of a leaf, from before the step
+KEY = "key"  # of a random draw: no array
+RESULT = "result"  # a note computed it
+
+# what a note does
+KERNEL = "kernel"  # computes arrays, and nothing else
+WRITE = "write"  # writes into an array
+CHECK = "look"  # lets Python look at elements
+HOST = "host"  # calls a Python function that does as it likes
+DRAW = "draw"  # draws the key of random numbers
+COPY = "copy"  # a gradient arrives at a leaf that has none: a copy of its own
+ACCUMULATE = "accumulate"  # … at one that has
+ASSIGN = "assign"  # a leaf's gradient is set, or forgotten
+
+
+class Slot:
+    """One array of the recorded run."""
+
+    __slots__ = ("index", "array", "kind", "source", "storage", "constant")
+
+    def __init__(self, index: int, array: Any, kind: str, source: Any, storage: Any, constant: bool) -> None:
+        self.index, self.array, self.kind = index, array, kind
+        self.source = source  # of an input its number, of outside memory the tensor, of a gradient its leaf, of a result the note
+        self.storage = storage
+        self.constant = constant  # the same in every replay, unless its storage is written to
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} {self.index}>"
+
+
+class Storage:
+    """Memory that slots share: who owns it, when it is used, and whether it can be planned."""
+
+    __slots__ = ("root", "kind", "written", "snapshot", "made", "born", "dies", "taken", "planned", "kept", "offset", "memory")
+
+    def __init__(self, root: Any, kind: str) -> None:
+        self.root = root  # the array that owns the memory
+        self.kind = kind
+        self.written = False  # whether a note writes into it after it was made
+        self.snapshot: Any = None  # of a constant that is written to: its elements before
+        self.made: Any = None  # of results: the note
+        self.born = self.dies = -1  # positions in the program
+        self.taken = False  # whether somebody may hold it after the step: it must be new memory each time
+        self.planned = False
+        self.kept = False  # planned, but not shared with others: a gradient
+        self.offset = -1
+        self.memory: Any = None  # where it is planned: the bytes
+
+
+class Note:
+    """One call."""
+
+    __slots__ = ("kind", "function", "args", "static", "outs", "paths", "mutates", "name", "place", "asked", "target", "expected")
+
+    def __init__(self, kind: str, function: Any, args: list[Any], static: dict[str, Any], name: str, place: Any) -> None:
+        self.kind, self.function, self.args, self.static, self.name, self.place = kind, function, args, static, name, place
+        self.outs: list[Slot] = []
+        self.paths: list[Any] = []  # for each, where it is in what the function returns: () for the whole
+        self.mutates: list[Slot] = []
+        self.asked: list[Any] = []  # the arrays that the kernel asked memory.empty for
+        self.target: Any = None  # the leaf of a gradient
+        self.expected: Any = None  # what a look has to find again
+
+    def slots(self) -> list[Slot]:
+        """All slots that it reads."""
+        return [s for a in (*self.args, *self.static.values()) for s in inside(a)]
+
+    def where(self) -> str:
+        """`file:line, in function`."""
+        code, instruction = self.place
+        line = next((n for start, end, n in code.co_lines() if n and start <= instruction < end), 0)
+        return f"{code.co_filename}:{line}, in {code.co_name}"
+
+
+def inside(value: Any) -> list[Slot]:
+    """The slots inside a nested argument."""
+    if isinstance(value, Slot):
+        return [value]
+    if isinstance(value, tuple | list):
+        return [s for v in value for s in inside(v)]
+    if isinstance(value, dict):
+        return [s for v in value.values() for s in inside(v)]
+    if isinstance(value, slice):
+        return inside((value.start, value.stop, value.step))
+    return []
+
+
+def owner(array: Any) -> Any:
+    """The array that owns an array's memory."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array

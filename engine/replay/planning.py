@@ -1,0 +1,202 @@
+"""Which notes remain, and where in memory their results lie.
+
+What does not depend on anything that changes is folded, what nobody reads is dropped. Every other array that a kernel can be
+told where to put gets a place in one block of memory, chosen by lifetime: once its last reader has run, its place goes to
+another. An elementwise kernel writes over an argument that dies with it.
+"""
+
+from typing import Any
+
+from chainrule.replay.direct import Step, in_place, steps
+from chainrule.replay.notes import (
+    ASSIGN,
+    CONSTANT,
+    COPY,
+    HOST,
+    KERNEL,
+    OUTSIDE,
+    RESULT,
+    Note,
+    Slot,
+    Storage,
+)
+
+ALIGNMENT = 64
+SMALL = 4096  # bytes up to which what the step returns is copied out of planned memory
+
+
+def live(notes: list[Note], outputs: list[Slot]) -> list[Note]:
+    """The notes that are left after folding constants and dropping what nobody reads."""
+    rest = []
+    for note in notes:
+        if note.kind == KERNEL and note.outs and all(s.constant and not s.storage.written for s in note.outs):
+            for slot in note.outs:
+                slot.storage.kind = CONSTANT
+        else:
+            rest.append(note)
+    read = {s.storage for s in outputs}
+    found = []
+    for note in reversed(rest):
+        idle = note.kind == KERNEL or (note.kind == COPY and note.target is None)
+        if idle and not any(s.storage in read for s in note.outs):
+            continue
+        if note.kind == KERNEL and not note.outs:  # it handed an argument on
+            continue
+        found.append(note)
+        read.update(s.storage for s in note.slots())
+        read.update(s.storage for s in note.mutates)
+    return found[::-1]
+
+
+class Plan:
+    """The program's notes with their steps, and the place of every storage."""
+
+    def __init__(self, notes: list[Note], outputs: list[Slot], inputs: set[Any]) -> None:
+        self.notes = live(notes, outputs)
+        self.steps: dict[Note, list[Step]] = {}
+        self.scratch: dict[int, Storage] = {}  # by id of an array that a kernel asks for
+        self.same: dict[Storage, Storage] = {}  # a gradient that needs no copy -> what is computed there
+        self.restored: list[Storage] = []  # constants that are written to: copied anew in each replay
+        self.block = 0
+        self._choose(outputs, inputs)
+        self._lifetimes(outputs)
+        self._gradients(inputs)
+        self._place()
+
+    # ---- what can be planned
+
+    def _choose(self, outputs: list[Slot], inputs: set[Any]) -> None:
+        for slot in outputs:
+            slot.storage.taken |= slot.storage.root.nbytes > SMALL
+        for note in self.notes:
+            if note.kind in (HOST, ASSIGN):
+                for slot in note.slots():
+                    slot.storage.taken = True
+            if note.kind == COPY and note.target in inputs:
+                note.outs[0].storage.taken = True
+        storages = {s.storage for n in self.notes for s in (*n.slots(), *n.outs, *n.mutates)} | {s.storage for s in outputs}
+        for storage in storages:
+            if storage.kind == CONSTANT and storage.written:
+                storage.planned = storage.kept = True
+                self.restored.append(storage)
+        for note in self.notes:
+            if note.kind not in (KERNEL, COPY):
+                continue
+            made = steps(note)
+            for array in note.asked:
+                root = next((s.storage for s in note.outs if s.storage.root is array), None)
+                if root is None:
+                    root = Storage(array, RESULT)
+                root.planned = bool(array.nbytes) and not root.taken
+                self.scratch[id(array)] = root
+            if made is not None and note.outs[0].storage.made is note:
+                out = note.outs[0]
+                if out.array is out.storage.root and dense(out.array) and out.array.nbytes and not out.storage.taken:
+                    out.storage.planned = True
+                    self.steps[note] = made
+
+    def _lifetimes(self, outputs: list[Slot]) -> None:
+        end = len(self.notes)
+        for i, note in enumerate(self.notes):
+            for array in note.asked:
+                storage = self.scratch[id(array)]
+                storage.born = storage.dies = i
+            for slot in (*note.outs, *note.slots(), *note.mutates):
+                storage = slot.storage
+                if storage.born < 0:
+                    storage.born = i
+                storage.dies = i
+        for slot in outputs:
+            slot.storage.dies = end
+
+    def _gradients(self, inputs: set[Any]) -> None:
+        """Gradients keep their memory from replay to replay; one that is computed for its leaf alone is computed there."""
+        for i, note in enumerate(self.notes):
+            if note.kind != COPY or note.target is None or note.target in inputs:
+                continue
+            given, out = note.args[0], note.outs[0]
+            if not out.storage.planned:
+                continue
+            out.storage.kept = True
+            source = given.storage
+            if (source.planned and not source.kept and source.kind == RESULT and source.dies == i and given.array.flags.c_contiguous
+                    and given.array.nbytes == source.root.nbytes):
+                source.kept, source.dies = True, len(self.notes)
+                self.same[out.storage] = source
+                self.steps[note] = []
+
+    # ---- where
+
+    def _place(self) -> None:
+        free: list[tuple[int, int]] = []  # (offset, size) of gaps, by offset
+        dying: dict[int, list[Storage]] = {}
+
+        def release(offset: int, size: int) -> None:
+            free.append((offset, size))
+            free.sort()
+            joined: list[tuple[int, int]] = []
+            for start, length in free:
+                if joined and joined[-1][0] + joined[-1][1] == start:
+                    joined[-1] = joined[-1][0], joined[-1][1] + length
+                else:
+                    joined.append((start, length))
+            free[:] = joined
+
+        def take(size: int) -> int:
+            fits = [gap for gap in free if gap[1] >= size]
+            if not fits:
+                self.block += size
+                return self.block - size
+            gap = min(fits, key=lambda g: g[1])
+            free.remove(gap)
+            if gap[1] > size:
+                free.append((gap[0] + size, gap[1] - size))
+                free.sort()
+            return gap[0]
+
+        for i, note in enumerate(self.notes):
+            for storage in dict.fromkeys([self.scratch[id(a)] for a in note.asked] + [s.storage for s in note.outs]):
+                if not storage.planned or storage.kept or storage.offset >= 0:
+                    continue
+                over = self._overwritten(i, note, storage)
+                if over is None:
+                    storage.offset = take(rounded(storage.root.nbytes))
+                else:
+                    storage.offset, over.dies = over.offset, -2  # its memory lives on
+                dying.setdefault(storage.dies, []).append(storage)
+            for storage in dying.pop(i, ()):
+                if storage.dies == i:
+                    release(storage.offset, rounded(storage.root.nbytes))
+
+    def _overwritten(self, i: int, note: Note, storage: Storage) -> Storage | None:
+        """The storage of an argument that dies with this note and that the result can be written over."""
+        if note not in self.steps or not in_place(note):
+            return None
+        root = storage.root
+        for slot in note.args:
+            if isinstance(slot, Slot):
+                other: Storage = slot.storage
+                if (other.planned and not other.kept and other.offset >= 0 and other.dies == i and slot.array.dtype == root.dtype
+                        and slot.array.strides == root.strides and slot.array.shape == root.shape
+                        and slot.array.nbytes == other.root.nbytes):
+                    return other
+        return None
+
+    def fixed(self, storage: Storage) -> bool:
+        """Whether its arrays are the same objects in every replay."""
+        return storage.planned or storage.kind == OUTSIDE or (storage.kind == CONSTANT and not storage.written)
+
+
+def rounded(size: int) -> int:
+    """Up to the next multiple of the alignment."""
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def dense(array: Any) -> bool:
+    """Whether an array fills its memory without gaps or overlaps, in whatever order of its axes."""
+    expected = array.itemsize
+    for stride, n in sorted((s, n) for s, n in zip(array.strides, array.shape) if n != 1):
+        if stride != expected:
+            return False
+        expected *= n
+    return True
