@@ -53,6 +53,7 @@ def walk(roots: list[tuple[Node, Any]], wanted: set[Node] | None, create_graph: 
     """
     grads: dict[Node, Any] = {}
     owned: set[Node] = set()
+    anomaly = state.anomaly
     recording = noting()  # a compiled step is being recorded: formulas go over Tensors, so that it is told of every kernel
     lifted = create_graph or recording is not None
     for node, g in roots:
@@ -75,7 +76,8 @@ def walk(roots: list[tuple[Node, Any]], wanted: set[Node] | None, create_graph: 
             owned.discard(node)
         if (node.retain if wanted is None else node in wanted):
             yield node, g, node in owned
-        owned.discard(node)
+        if owned:
+            owned.discard(node)
         if node.op is None or (needed is not None and needed.isdisjoint(node.parents)):
             continue  # nothing wanted lies further down: what the node kept stays for other walks
         xp = ops if lifted else node.kernels
@@ -87,7 +89,7 @@ def walk(roots: list[tuple[Node, Any]], wanted: set[Node] | None, create_graph: 
                 getattr(xp, part)(grads[node.parents[0]], g, **node.static)
             continue
         for parent, d in node.op.vjp(node, g, xp, needed):
-            if state.anomaly:
+            if anomaly:
                 check_finite(node, d)
             before = grads.get(parent)
             if d.__class__ is tuple:  # from a Pick: one of several outputs
@@ -209,6 +211,8 @@ def initial_gradient(op: str, output: Tensor, given: Any, create_graph: bool) ->
         if output.numel() != 1:
             raise AutogradError(f"{op}: the output has shape {output.shape}; pass a gradient of that shape, or reduce it to one "
                                 "element first, for example with .sum() or .mean()")
+        if output._data.__class__ is np.ndarray and not create_graph and noting() is None:
+            return np.ones(output._data.shape, output._data.dtype)
         given = Tensor(np.ones_like(output._data))
     given = given if isinstance(given, Tensor) else wrap(np.asarray(given, output.dtype))
     if given.shape != output.shape:

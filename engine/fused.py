@@ -7,6 +7,7 @@ from chainrule import kernels
 from chainrule.derivatives import gradients
 from chainrule.errors import explain
 from chainrule.graph import EXTRA, OUT, SCALARS, UNCHANGING, Node, Op, Plan, convert, kept_values, record, wrap
+from chainrule.kernels import BY_TYPE
 from chainrule.names import ops
 from chainrule.state import Flag, noting, special, state
 from chainrule.tensor import Tensor
@@ -27,6 +28,21 @@ class Pick(Op):
 
 
 pick = Pick()
+
+
+class Layout(Plan):
+    """What a fused call keeps: every input (the definition may have to run again), for its gradient kernel `out`, and the extras.
+    `calls` has their names, `first` the plan without the extras, and `asked` says for each argument of the gradient
+    kernel where it is: a place among what is kept, the name of an option, or None for `wanted`."""
+
+    __slots__ = ("first", "extras", "asked")
+
+    def __init__(self, inputs: tuple[str, ...], asks: tuple[str, ...], extras: tuple[str, ...]) -> None:
+        self.first = Plan((*range(len(inputs)), *[OUT] * ("out" in asks)), ())
+        self.extras = tuple(name for name in extras if name in asks)
+        names = (*inputs, *["out"] * ("out" in asks), *self.extras)
+        super().__init__(self.first.keep + (EXTRA,) * len(self.extras), names)
+        self.asked = tuple(None if name == "wanted" else names.index(name) if name in names else name for name in asks)
 
 
 class Fused(Op):
@@ -57,6 +73,7 @@ class Fused(Op):
         self.defaults = {p.name: p.default for p in parameters if p.kind is Parameter.KEYWORD_ONLY
                          and p.default is not Parameter.empty}
         self.pairs: dict[Any, Any] = {}  # kernels namespace -> (kernel, its gradient kernel, what that asks for)
+        self.layouts: dict[Any, Layout] = {}  # (kernels namespace, *names of extras) -> what is kept
 
     def _pair(self, xp: Any) -> Any:
         """The backend's kernels for this op: (forward, backward, the backward's parameter names), or None."""
@@ -68,15 +85,37 @@ class Fused(Op):
         return found
 
     def __call__(self, *inputs: Any, **static: Any) -> Any:
-        tensors = [t if t is None or isinstance(t, Tensor) or t.__class__ in SCALARS else convert(self, t) for t in inputs]
-        tensors += [None] * (len(self.inputs) - len(tensors))
-        recording = noting() if special.count else None
-        if special.count and state.tracer is not None and recording is None:
+        tensors: list[Any] = []
+        arrays: list[Any] = []
+        nodes: list[Any] = []
+        backend = dtype = None
+        even, recorded = True, False  # whether the floating-point arrays have one dtype; whether an input has a node
+        for t in inputs:
+            if t is not None and t.__class__ not in SCALARS and not isinstance(t, Tensor):
+                t = convert(self, t)
+            array, node = t, None
+            if isinstance(t, Tensor):
+                array, node = t._data, t._node if t._view is None else t.node
+                recorded = recorded or node is not None
+                if array.dtype is not dtype and array.dtype.kind == "f":
+                    even = dtype is None or (even and array.dtype == dtype)
+                    dtype = array.dtype
+                if backend is None:
+                    backend = BY_TYPE.get(array.__class__) or kernels.of(array)
+            tensors.append(t)
+            arrays.append(array)
+            nodes.append(node)
+        for _ in range(len(self.inputs) - len(tensors)):
+            tensors.append(None)
+            arrays.append(None)
+            nodes.append(None)
+        flagged = special.count
+        recording = noting() if flagged else None
+        if flagged and state.tracer is not None and recording is None:
             return state.tracer.defined(self, tensors, {**self.defaults, **static}, self.definition)
-        arrays = [t._data if isinstance(t, Tensor) else t for t in tensors]
-        xp = state.backend or kernels.of(next(a for a in arrays if hasattr(a, "dtype")))
+        xp = (flagged and state.backend) or backend
         pair = self.pairs[xp] if xp in self.pairs else self._pair(xp)
-        if pair is None or len({a.dtype for a in arrays if hasattr(a, "dtype") and a.dtype.kind == "f"}) != 1:
+        if pair is None or dtype is None or not even:
             return self.definition(ops, *tensors, **static)
         static = {**self.defaults, **static}
         try:
@@ -89,16 +128,15 @@ class Fused(Op):
         has_extras = isinstance(result, tuple) and isinstance(result[-1], dict)
         if has_extras:
             result, extras = result
-        nodes = [t.node if isinstance(t, Tensor) else None for t in tensors]
         outs = (wrap(result),) if self.outputs == 1 else tuple(wrap(r) for r in result)
         if recording is not None:
             recording.computed(self, pair[0], tensors, static, outs, extras if has_extras else None)
+        recorded = recorded and (not flagged or state.recording)
         if self.outputs == 1:
-            out = outs[0]
-            if state.recording and any(nodes):
-                self._record(tensors, nodes, out, static, xp, extras)
-            return out
-        if state.recording and any(nodes):
+            if recorded:
+                self._record(tensors, nodes, outs[0], static, xp, extras)
+            return outs[0]
+        if recorded:
             first = wrap(outs[0]._data)
             first._version = outs[0]._version  # a write to the output is a write to the `out` that is kept
             shared = self._record(tensors, nodes, first, static, xp, extras)
@@ -108,28 +146,28 @@ class Fused(Op):
         return outs
 
     def _record(self, tensors: Any, nodes: Any, out: Tensor, static: Any, xp: Any, extras: dict[str, Any]) -> Node:
-        """The node keeps every input (the definition may have to run again), and for the kernel `out` and the extras."""
-        asks = self.pairs[xp][2]
-        keep = tuple(range(len(tensors))) + ((OUT,) if "out" in asks else ())
-        node = record(self, Plan(keep, ()), tensors, nodes, out, static, xp)
-        kept = {name: array for name, array in extras.items() if name in asks}
-        node.kept += tuple(kept.values())
-        node.writes += (UNCHANGING,) * len(kept)
-        names = (*self.inputs, *(("out",) if "out" in asks else ()), *kept)
-        node.plan = Plan(keep + (EXTRA,) * len(kept), names)
+        """Make the node of a call by the backend's kernels: see `Layout`."""
+        layout = self.layouts.get((xp, *extras))
+        if layout is None:
+            layout = self.layouts[(xp, *extras)] = Layout(self.inputs, self.pairs[xp][2], tuple(extras))
+        node = record(self, layout.first, tensors, nodes, out, static, xp)
+        if layout.extras:
+            node.kept += tuple([extras[name] for name in layout.extras])
+            node.writes += (UNCHANGING,) * len(layout.extras)
+        node.plan = layout
         return node
 
     def vjp(self, node: Node, g: Any, xp: Any, needed: Any) -> list[tuple[Node, Any]]:
         """By the backend's gradient kernel, or by differentiating the definition."""
-        wanted = tuple(p is not None and (needed is None or p in needed) for p in node.parents)
+        wanted = tuple([p is not None and (needed is None or p in needed) for p in node.parents])
         recording = noting() if not state.recording else None
         if xp is not ops or recording is not None:
-            _, backward, asks = self.pairs[node.kernels]
-            found = dict(zip(node.plan.calls, kept_values(node, node.kernels), strict=True)) | node.static | {"wanted": wanted}
-            arguments = [found[name] for name in asks]
+            backward, static, values = self.pairs[node.kernels][1], node.static, kept_values(node, node.kernels)
+            arguments = [values[place] if place.__class__ is int else wanted if place is None else static[place]
+                         for place in node.plan.asked]
             result = backward(g, *arguments) if recording is None else recording.gradients_computed(self, backward, g, arguments)
             if result is not NotImplemented:
-                return [(p, d if d.dtype == p.dtype else d.astype(p.dtype))
+                return [(p, d if d.dtype is p.dtype else d.astype(p.dtype, copy=False))
                         for p, d, w in zip(node.parents, result, wanted, strict=True) if w and p is not None]
         values = kept_values(node, ops)[: len(self.inputs)]
         return self.replay(node, values, g, xp is ops and state.recording, wanted)

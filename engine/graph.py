@@ -154,7 +154,7 @@ def wrap(array: Any, node: Node | None = None) -> Tensor:
     return out
 
 
-def kept_values(node: Node, xp: Any) -> list[Any]:
+def kept_values(node: Node, xp: Any) -> Any:
     """What the node kept: raw arrays, or Tensors with their histories where the walk itself is recorded.
 
     Raises AutogradError where the graph was freed, or a kept array was written to after the node was made.
@@ -170,7 +170,7 @@ def kept_values(node: Node, xp: Any) -> list[Any]:
                 f"{node.op.name}, called at {node.place()}, needs a value for its derivative that was changed in place since "
                 f"({array.dtype}{array.shape}). Write to a clone() instead, or after backward")
     if xp is not ops:
-        return list(node.kept)
+        return node.kept
     values = []
     for i, array in zip(node.plan.keep, node.kept):
         if isinstance(array, ndarray):
@@ -437,7 +437,7 @@ class Op:
                     raise ShapeError(f"{self.name}: the derivative formula of input {i} gave shape {tuple(d.shape)} for an "
                                      f"input of shape {parent.shape}")
                 d = unbroadcast(xp, d, parent.shape)
-            if d.dtype != parent.dtype:
+            if d.dtype is not parent.dtype and d.dtype != parent.dtype:
                 d = xp.astype(d, parent.dtype)
             out.append((parent, d))
         return out

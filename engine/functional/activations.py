@@ -32,8 +32,8 @@ def _apply(op: Any, input: Any, inplace: bool, **options: Any) -> Tensor:
 
 def floating(op: str, input: Any) -> Tensor:
     """The input as a tensor; DtypeError for integers and bools."""
-    found: Tensor = ops.as_tensor(input)
-    if found.dtype.kind not in "fc":
+    found: Tensor = input if isinstance(input, Tensor) else ops.as_tensor(input)
+    if found._data.dtype.kind not in "fc":
         raise DtypeError(f"{op}: the input is {found.dtype}, it must be floating-point; convert it first, "
                          "for example with .float()")
     return found

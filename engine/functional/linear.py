@@ -19,20 +19,20 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     tensor([[ 1., 21.]])
     """
     input, weight = floating("linear", input), floating("linear", weight)
-    if weight.ndim not in (1, 2):
+    wanted = weight._data.shape
+    if len(wanted) not in (1, 2):
         raise ShapeError(f"linear: the weight has shape {weight.shape}, it needs two axes, (out, in)")
-    if not input.ndim or input.shape[-1] != weight.shape[-1]:
+    if input._data.shape[-1:] != wanted[-1:]:
         advice = "; transpose the weight?" if input.ndim and input.shape[-1] == weight.shape[0] else ""
         raise ShapeError(f"linear: the input of shape {input.shape} ends in {input.shape[-1] if input.ndim else 'no'} "
                          "features, "
                          f"the weight of shape {weight.shape}, (out, in), takes {weight.shape[-1]}{advice}")
     if bias is not None:
         bias = floating("linear", bias)
-        wanted = weight.shape[:-1]
-        if bias.shape != wanted and bias.numel() != 1:
+        if bias._data.shape != wanted[:-1] and bias.numel() != 1:
             raise ShapeError(f"linear: the bias has shape {bias.shape}, the weight of shape {weight.shape} needs "
-                             f"{wanted}")
-    if weight.ndim == 1:
+                             f"{wanted[:-1]}")
+    if len(wanted) == 1:
         out: Tensor = ops.matmul(input, weight)
         return out if bias is None else out + ops.reshape(bias, ())
     found: Tensor = rows.linear(input, weight, bias)
