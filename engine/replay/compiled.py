@@ -10,15 +10,15 @@ import numpy as np
 from chainrule import dtypes
 from chainrule.errors import CompileError, describe, warn
 from chainrule.graph import wrap
+from chainrule.layers.module import Module
 from chainrule.replay.notes import ASSIGN
-from chainrule.replay.program import Program, flat
+from chainrule.replay.program import SIMPLE, Program, equal_numbers, flat
 from chainrule.replay.recording import Recording
 from chainrule.state import special, state
 from chainrule.tensor import Tensor
 
 VARIANTS = 8  # recordings kept for one kind of arguments, which differ in what the step found outside
 MANY = 16  # recordings after which a warning asks whether something changes that should not
-SIMPLE = (int, float, str, bool, type(None), bytes, complex)
 
 
 class Compiled:
@@ -51,25 +51,39 @@ class Compiled:
         return made
 
     def __call__(self, *args: Any, **options: Any) -> Any:
+        me = threading.get_ident()
+        if self._owner == me and (not special.count or state.tracer is None):
+            raise CompileError(f"compile: {self.name} was called from inside its own replay")
+        program = self._last
+        if (program is not None and not special.count and not options and len(args) == program.count and program.fits is not None
+                and program.fits(*args)):  # the quick way, for tensors like the last
+            with self._lock:
+                self._owner = me
+                try:
+                    self.replays += 1
+                    return program.run(args)
+                finally:
+                    self._owner = None
         if special.count and (state.tracer is not None or state.anomaly or state.recomputing):
             return self.function(*args, **options)  # inside another recording it is part of that
-        inputs: list[Tensor] = []
-        key = self._key(args, options, inputs)
-        if self._owner == threading.get_ident():
-            raise CompileError(f"compile: {self.name} was called from inside its own replay")
         with self._lock:
-            self._owner = threading.get_ident()
+            self._owner = me
             try:
-                found = self.programs.get(key)
-                if found is not None and self._outer.same():
-                    for program in found:
-                        if program.valid(*inputs):
-                            self._last = program
-                            self.replays += 1
-                            return program.run(inputs)
-                return self._record(key, inputs, args, options)
+                return self._find(args, options)
             finally:
                 self._owner = None
+
+    def _find(self, args: Any, options: Any) -> Any:
+        inputs: list[Tensor] = []
+        key = self._key(args, options, inputs)
+        found = self.programs.get(key)
+        if found is not None and self._outer.same():
+            for program in found:
+                if program.valid(*inputs):
+                    self._last = program
+                    self.replays += 1
+                    return program.run(inputs)
+        return self._record(key, inputs, args, options)
 
     # ---- which recording
 
@@ -108,14 +122,18 @@ class Compiled:
 
     def _record(self, key: Any, inputs: list[Tensor], args: Any, options: Any) -> Any:
         """Run the step and note what it does."""
-        reason = self._reason(key)
+        reason = self._reason(key, inputs)
         if not self._outer.same():
             self.programs.clear()
             self._outer.look()
         recording = Recording(inputs)
+        for value in (*args, *options.values(), *self._outer.seen, getattr(self.function, "__self__", self.function)):
+            if isinstance(value, Module):
+                recording.modules |= dict.fromkeys(value.modules())
         with recording:
             result = self.function(*args, **options)
-        program = Program(recording, result, self.name)
+        simple = not options and not special.count and len(args) == len(inputs)
+        program = Program(recording, result, self.name, simple, self._outer.parts())
         answer = detached(result, {id(t) for t in inputs})
         kept = escaped(recording, result)
         del recording, result
@@ -131,13 +149,13 @@ class Compiled:
                  "being compiled where it is recorded anew each time")
         return answer
 
-    def _reason(self, key: Any) -> str:
+    def _reason(self, key: Any, inputs: list[Tensor]) -> str:
         if not self.reasons:
             return "it was called for the first time"
         if not self._outer.same():
             return f"{self._outer.changed()} is another object than before"
         if key in self.programs:
-            return "a parameter, its gradient or another tensor from outside is not as it was"
+            return f"{self.programs[key][0].why(inputs) or 'something'} is not as it was"
         return "the arguments differ in shape, dtype or value from those before"
 
     # ---- what can be seen of it
@@ -195,14 +213,18 @@ class Outer:
     def _contents(self) -> list[Any]:
         return [c.cell_contents if full(c) else None for _, c in self.cells] + [self.module.get(n) for n in self.names]
 
+    def parts(self) -> list[Any]:
+        """Pairs of a place, (cell,) or (dict, name), and what is there."""
+        places: list[Any] = [(c,) for _, c in self.cells] + [(self.module, n) for n in self.names]
+        return [(p, s) for p, s in zip(places, self.seen, strict=True) if len(p) == 2 or full(p[0])]
+
     def look(self) -> None:
         """Remember what is there now."""
         self.seen = self._contents()
 
     def same(self) -> bool:
         """Whether it is still there."""
-        return all(now is before or (now.__class__ in SIMPLE and now.__class__ is before.__class__ and now == before)
-                   for now, before in zip(self._contents(), self.seen, strict=True))
+        return all(now is before or equal_numbers(now, before) for now, before in zip(self._contents(), self.seen, strict=True))
 
     def changed(self) -> str:
         """The name of the first that is not."""

@@ -7,7 +7,9 @@ another. An elementwise kernel writes over an argument that dies with it.
 
 from typing import Any
 
-from chainrule.replay.direct import Step, in_place, steps
+import numpy as np
+
+from chainrule.replay.direct import Step, overwritable, steps
 from chainrule.replay.notes import (
     ASSIGN,
     CONSTANT,
@@ -89,11 +91,10 @@ class Plan:
                     root = Storage(array, RESULT)
                 root.planned = bool(array.nbytes) and not root.taken
                 self.scratch[id(array)] = root
-            if made is not None and note.outs[0].storage.made is note:
-                out = note.outs[0]
-                if out.array is out.storage.root and dense(out.array) and out.array.nbytes and not out.storage.taken:
-                    out.storage.planned = True
-                    self.steps[note] = made
+            if made is not None and all(s.storage.made is note and whole(s) and not s.storage.taken for s in note.outs):
+                self.steps[note] = made
+                for slot in note.outs:
+                    slot.storage.planned = True
 
     def _lifetimes(self, outputs: list[Slot]) -> None:
         end = len(self.notes)
@@ -170,16 +171,17 @@ class Plan:
 
     def _overwritten(self, i: int, note: Note, storage: Storage) -> Storage | None:
         """The storage of an argument that dies with this note and that the result can be written over."""
-        if note not in self.steps or not in_place(note):
+        if note not in self.steps:
             return None
         root = storage.root
-        for slot in note.args:
-            if isinstance(slot, Slot):
-                other: Storage = slot.storage
-                if (other.planned and not other.kept and other.offset >= 0 and other.dies == i and slot.array.dtype == root.dtype
-                        and slot.array.strides == root.strides and slot.array.shape == root.shape
-                        and slot.array.nbytes == other.root.nbytes):
-                    return other
+        for slot in overwritable(note):
+            other: Storage = slot.storage
+            if (other.planned and not other.kept and other.offset >= 0 and other.dies == i and slot.array.dtype == root.dtype
+                    and slot.array.strides == root.strides and slot.array.shape == root.shape
+                    and slot.array.nbytes == other.root.nbytes):
+                there = note.outs[0], slot  # where() begins with a copy of what lies there already
+                self.steps[note] = [s for s in self.steps[note] if s.function is not np.copyto or s.args[:2] != there]
+                return other
         return None
 
     def fixed(self, storage: Storage) -> bool:
@@ -190,6 +192,12 @@ class Plan:
 def rounded(size: int) -> int:
     """Up to the next multiple of the alignment."""
     return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def whole(slot: Slot) -> bool:
+    """Whether a slot's array is all of its memory."""
+    array, root = slot.array, slot.storage.root
+    return bool(array.nbytes) and (array.flags.c_contiguous and array.nbytes == root.nbytes or array is root and dense(array))
 
 
 def dense(array: Any) -> bool:

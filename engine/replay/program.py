@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import CompileError
+from chainrule.dtypes import get_default_dtype
+from chainrule.errors import CompileError, describe
 from chainrule.graph import tick, wrap
 from chainrule.kernels.cpu import memory
 from chainrule.random import key_of
-from chainrule.replay.direct import Step
+from chainrule.replay.direct import ADD_REDUCE, Step, Transposed
 from chainrule.replay.notes import (
     ACCUMULATE,
     ASSIGN,
@@ -35,8 +36,10 @@ from chainrule.replay.notes import (
 )
 from chainrule.replay.planning import Plan
 from chainrule.replay.recording import Recording
+from chainrule.state import changes
 from chainrule.tensor import Tensor
 
+SIMPLE = (int, float, str, bool, type(None), bytes, complex)  # types of arguments that are compared by value
 NUMBERED = {"c", "n", "t", "out", "now", "hand", "valid", "replay"}  # hints that are not names by themselves
 _numbers = itertools.count(1).__next__
 
@@ -66,15 +69,21 @@ class Hand:
 class Program:
     """What replays a recording: `run(inputs)`, while `valid(inputs)`."""
 
-    def __init__(self, recording: Recording, result: Any, name: str) -> None:
-        self.name = name
+    def __init__(self, recording: Recording, result: Any, name: str, simple: bool, outer: Any) -> None:
+        self.name, self.outer = name, outer
+        leaves = all(t._node is None or t._node.op is None for t in recording.inputs)
+        self.simple = simple and leaves and len({id(t._data) for t in recording.inputs}) == len(recording.inputs)
+        self.count = len(recording.inputs)
         outputs = [t for t in flat(result) if isinstance(t, Tensor)]
         given = {id(t): i for i, t in enumerate(recording.inputs)}
         returned = [recording.slot(t) for t in outputs if id(t) not in given]
         self._nodes = {node: slot.source for node, slot in recording.leaves.items() if slot.kind == INPUT}
         self.plan = Plan(recording.notes, returned, set(self._nodes))
-        self.names: dict[str, Any] = {"wrap": wrap, "tick": tick, "asarray": np.asarray, "copyto": np.copyto}
+        self.names: dict[str, Any] = {"wrap": wrap, "tick": tick, "asarray": np.asarray}
         self._named: dict[int, str] = {}
+        for name in ("copyto", "add", "matmul"):
+            self.names[name] = getattr(np, name)
+            self._named[id(self.names[name])] = name
         self._kept: list[Any] = []  # what `_named` knows by id
         self.lines: list[tuple[str, Note | None]] = []
         self._bind()
@@ -83,7 +92,7 @@ class Program:
         self._write(result)
         self._compile()
         self.calls = sum(n.kind not in (DRAW, ASSIGN) for n in self.plan.notes)
-        del self.recording, self._given
+        del self.recording, self._given, self.outer
 
     # ---- names
 
@@ -133,6 +142,8 @@ class Program:
         """An argument as source."""
         if isinstance(value, Slot):
             return self._host(value) if host else self.slot(value)
+        if isinstance(value, Transposed):
+            return self._transposed(value.slot)
         if value is None or value is Ellipsis or value.__class__ in (bool, int, str):
             return repr(value)
         if value.__class__ is float:
@@ -158,6 +169,13 @@ class Program:
         name = f"a{slot.index}"
         if name not in self.names:
             self.names[name] = self.array(slot)
+        return name
+
+    def _transposed(self, slot: Slot) -> str:
+        name = self.slot(slot) + "T"
+        if not self.plan.fixed(slot.storage):
+            return name.replace("T", ".T")
+        self.names[name] = self.array(slot).T
         return name
 
     def _host(self, slot: Slot) -> str:
@@ -212,8 +230,8 @@ class Program:
     def _step(self, step: Step, name: str) -> str:
         arguments = [self.expression(a) for a in step.args] + [f"{k}={self.expression(v)}" for k, v in step.options.items()]
         function = step.function
-        hint = getattr(function, "__name__", None) or name
-        return f"{self.constant(function, name if hint in ('reduce', '<lambda>') else hint)}({', '.join(arguments)})"
+        hint = "add_reduce" if function is ADD_REDUCE else getattr(function, "__name__", None) or name
+        return f"{self.constant(function, hint)}({', '.join(arguments)})"
 
     def _kernel(self, note: Note) -> None:
         plan = self.plan
@@ -328,29 +346,65 @@ class Program:
         inputs = ", ".join(f"x{i}" for i in range(len(self.recording.inputs)))
         body = "\n".join(f"    {text}" for text, _ in self.lines)
         self.code = f"def replay({inputs}):\n{body}\n"
-        guard = " and ".join(self._guards()) or "True"
+        self.guards = self._guards()
+        guard = " and ".join(f"({test})" for test, _ in self.guards)
         source = self.code + f"\n\ndef valid({inputs}):\n    return {guard}\n"
+        if self.simple:
+            source += f"\n\ndef fits({inputs}):\n    return {' and '.join([*self._alike(), *self._around(), guard])}\n"
         self.filename = f"<replay {_numbers()} of {self.name}>"
         linecache.cache[self.filename] = len(source), None, source.splitlines(True), self.filename
         self.hand = Hand()
         self.names |= {"hand": self.hand, "otherwise": self._otherwise}
         exec(compile(source, self.filename, "exec"), self.names)
-        self.replay, self.valid = self.names["replay"], self.names["valid"]
+        self.replay, self.valid, self.fits = self.names["replay"], self.names["valid"], self.names.get("fits")
 
-    def _guards(self) -> list[str]:
-        """What must be as it was for a replay to do what the step would."""
+    def _alike(self) -> list[str]:
+        """What makes arguments those of this recording, where all are tensors."""
+        found = [f"{self.constant(get_default_dtype)}() is {self.constant(get_default_dtype())}"]
+        for i, t in enumerate(self.recording.inputs):
+            array = t._data
+            contiguous = "flags.c_contiguous" if array.flags.c_contiguous else f"strides == {array.strides}"
+            history = "None" if t._node is None else "not None"
+            found += [f"x{i}.__class__ is {self.constant(Tensor)}", f"x{i}._data.shape == {array.shape}",
+                      f"x{i}._data.dtype is {self.constant(array.dtype)}", f"x{i}._data.{contiguous}", f"x{i}._node is {history}"]
+            found += [f"x{i}._data is not x{j}._data" for j in range(i)]
+        return found
+
+    def _around(self) -> list[str]:
+        """What the step's function takes from around it is as it was."""
         found = []
+        for get, before in self.outer:
+            now = f"{self.constant(get[0])}.cell_contents" if len(get) == 1 else f"{self.constant(get[0])}.get({get[1]!r})"
+            value = self.constant(before)
+            found.append(f"({now} is {value} or {self.constant(equal_numbers)}({now}, {value}))")
+        return found
+
+    def _guards(self) -> list[tuple[str, str]]:
+        """What must be as it was for a replay to do what the step would: tests, and what it means where one fails."""
+        self.modules = Modules(self.recording.modules)
+        found = [(f"{self.constant(changes)}.count == {self.constant(self.modules)}.count or {self.constant(self.modules)}.same()",
+                  "an attribute of a module")]
         for slot in self.recording.slots.values():
             if slot.kind == OUTSIDE:
                 tensor = self.constant(slot.source, "t")
-                found.append(f"{tensor}._data is {self.constant(slot.array)}")
-                node = slot.source._node
-                found.append(f"{tensor}._node is {'None' if node is None else self.constant(node, 'n')}")
+                node, what = slot.source._node, describe(slot.source)
+                found.append((f"{tensor}._data is {self.constant(slot.array)}", f"the array of a {what} tensor from outside"))
+                found.append((f"{tensor}._node is {'None' if node is None else self.constant(node, 'n')}",
+                              f"requires_grad or the history of a {what} tensor from outside"))
         for node, none in self.recording.touched.items():
             if none is not None:
-                found.append(f"{self.node(node)}.grad is {'None' if none else 'not None'}")
-                found.append(f"not {self.node(node)}.hooks")
+                found.append((f"{self.node(node)}.grad is {'None' if none else 'not None'}",
+                              f"whether a leaf of shape {node.shape} has a gradient"))
+                found.append((f"not {self.node(node)}.hooks", "a hook of a leaf"))
         return found
+
+    def why(self, inputs: Any) -> str | None:
+        """What is not as it was, where something is not."""
+        names = self.names | {f"x{i}": t for i, t in enumerate(inputs)}
+        for test, meaning in self.guards:
+            if not eval(test, names):
+                return self.modules.changed() or meaning
+        return None
 
     @staticmethod
     def _otherwise() -> None:
@@ -382,6 +436,36 @@ class Program:
             trace = trace.tb_next
 
 
+class Modules:
+    """The modules that a step calls, as they are when it has been recorded."""
+
+    def __init__(self, modules: Any) -> None:
+        self.modules = list(modules)
+        self.count = changes.count
+        self.before = [self._of(m) for m in self.modules]
+
+    def _of(self, module: Any) -> dict[str, Any]:
+        hooks = module._hooks
+        return {**vars(module), "_hooks": () if hooks is None else tuple(tuple(kind.values()) for kind in vars(hooks).values())}
+
+    def same(self) -> bool:
+        """Whether all attributes are what they were; if so this is remembered."""
+        if self.changed() is not None:
+            return False
+        self.count = changes.count
+        return True
+
+    def changed(self) -> str | None:
+        """The first attribute that is not."""
+        for module, before in zip(self.modules, self.before, strict=True):
+            now = self._of(module)
+            for name in before | now:
+                a, b = now.get(name, self), before.get(name, self)
+                if a is not b and not equal_numbers(a, b) and not (name == "_hooks" and a == b):
+                    return f"the attribute {name} of a {type(module).__name__}"
+        return None
+
+
 def placed(array: Any, storage: Storage) -> Any:
     """An array of the recording, in the memory that is planned for its storage."""
     shift = array.ctypes.data - storage.root.ctypes.data
@@ -389,6 +473,11 @@ def placed(array: Any, storage: Storage) -> Any:
     if not array.flags.writeable:
         found.flags.writeable = False
     return found
+
+
+def equal_numbers(now: Any, before: Any) -> bool:
+    """Whether two objects are equal and of a type that is compared by value."""
+    return now.__class__ is before.__class__ and now.__class__ in SIMPLE and now == before
 
 
 def flat(value: Any) -> list[Any]:
