@@ -28,6 +28,7 @@ from chainrule.kernels.cpu.cache import jit
 ARRAYS, LENGTHS, STEPS = 4, 3, 9  # at most: a product of matrices has three lengths besides its repetitions
 FUNCTION, DATA, REPEAT, AT = 0, 1, 2, 3
 MOVE, LENGTH, STEP, FIELDS = AT + ARRAYS, AT + 2 * ARRAYS, AT + 2 * ARRAYS + LENGTHS + 1, AT + 2 * ARRAYS + LENGTHS + 1 + STEPS
+ZEROS = {4: np.zeros((), np.float32), 8: np.zeros((), np.float64)}  # what sums begin with; rows hold their addresses
 MASKED = 16  # below any address: the size of an element
 
 
@@ -157,11 +158,13 @@ class Loops:
     def total(self, x: Any, axis: Any, out: Any) -> bool:
         """Rows for `np.add.reduce(x, axis, out=out)`: of all elements of an array, or of a matrix's rows."""
         found = loop_of(np.add, (x.dtype, x.dtype, out.dtype)) if _plain((x, out)) else None
-        if found is None or x.dtype.kind != "f" or x.dtype.itemsize < 4 or not x.flags.c_contiguous or not x.size:
+        if found is None or x.dtype not in (np.float32, np.float64) or out.dtype != x.dtype:
+            return False
+        if not x.flags.c_contiguous or not x.size:
             return False
         chosen = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
         axes = tuple(sorted(i % x.ndim for i in chosen))
-        size, zero = x.dtype.itemsize, np.zeros((), x.dtype)
+        size, zero = x.dtype.itemsize, ZEROS[x.dtype.itemsize]
         if axes == tuple(range(x.ndim)):
             return self.copy(out.reshape(()), zero) and self._append(*found, 1, (out, x, out), (), [x.size], [0, size, 0])
         if axes == (0,) and x.ndim == 2 and out.flags.c_contiguous:
