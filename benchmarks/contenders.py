@@ -5,11 +5,12 @@ from importlib.util import find_spec
 from benchmarks.contender import Contender
 from benchmarks.named import ChainRule, ChainRuleCompile, Torch, TorchCompile
 from benchmarks.others import Jax, NumPy
+from benchmarks.small import Autograd, MyGrad, Tinygrad
 
-__all__ = ["CONTENDERS", "OURS", "SMALL", "available", "contender"]
+__all__ = ["CONTENDERS", "OURS", "SMALL", "Contender", "available", "contender"]
 
 CONTENDERS: dict[str, type[Contender]] = {
-    kind.name: kind for kind in (ChainRule, ChainRuleCompile, Torch, TorchCompile, Jax, NumPy)}
+    kind.name: kind for kind in (ChainRule, ChainRuleCompile, Torch, TorchCompile, Jax, NumPy, MyGrad, Autograd, Tinygrad)}
 OURS = ("chainrule", "chainrule-compile")
 SMALL = ("mygrad", "autograd", "tinygrad")  # measured on the multi-layer perceptrons alone
 

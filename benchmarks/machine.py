@@ -8,10 +8,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cases import Case
 from benchmarks.processes import ROOT, cores_for, environment, program_output
 
-__all__ = ["describe", "floor", "peaks"]
+__all__ = ["describe", "floor", "higher", "peaks"]
 
 # Working sets, from the first level of cache to memory: the bandwidth differs twentyfold.
 SIZES = (16 << 10, 256 << 10, 4 << 20, 16 << 20, 64 << 20, 256 << 20)
@@ -115,15 +114,24 @@ def peaks(threads: int, seconds: float = 0.25) -> dict[str, Any]:
     return found
 
 
-def floor(case: Case, peak: dict[str, Any]) -> float | None:
-    """Seconds that no program on this machine can undercut, as far as the counts of the case tell; None where it has none.
+def higher(a: dict[str, Any], b: dict[str, Any] | None) -> dict[str, Any]:
+    """The better of two measurements of the machine, each figure apart."""
+    if b is None:
+        return a
+    sizes = {**a["bandwidth"], **b["bandwidth"]}
+    return {"flops": max(a["flops"], b["flops"]),
+            "bandwidth": {size: max(a["bandwidth"].get(size, 0.0), b["bandwidth"].get(size, 0.0)) for size in sizes}}
 
-    Arithmetic and traffic are added in a workload, whose optimizer comes after its products, and overlap in a single operation.
-    The bandwidth is that of the smallest measured working set that holds the case's bytes.
+
+def floor(name: str, flops: float, moved: float, peak: dict[str, Any]) -> float | None:
+    """Seconds that no program on this machine can undercut, as far as the counts of a case tell; None where it has none.
+
+    Arithmetic and traffic (bytes `moved`) are added in a training step, whose optimizer comes after its products, and overlap in
+    a single operation. The bandwidth is that of the smallest measured working set that holds the bytes.
     """
-    if not case.flops and not case.bytes:
+    if not flops and not moved:
         return None
     sizes = sorted((int(size), rate) for size, rate in peak["bandwidth"].items())
-    rate = next((rate for size, rate in sizes if case.bytes <= size), sizes[-1][1])
-    arithmetic, traffic = case.flops / peak["flops"], case.bytes / rate
-    return float(arithmetic + traffic if case.group == "workloads" else max(arithmetic, traffic))
+    rate = next((rate for size, rate in sizes if moved <= size), sizes[-1][1])
+    arithmetic, traffic = flops / peak["flops"], moved / rate
+    return float(arithmetic + traffic if name.startswith(("workloads/", "growth/")) else max(arithmetic, traffic))

@@ -143,6 +143,20 @@ def measure_in(pool: Pool, case: Case, settings: Settings, weights: Path | None)
     return {name: found.get(name) or {"error": pool.failed.get(name, "it did not start")} for name in names}
 
 
+def remember_peak(results: dict[str, Any], threads: int, settings: Settings) -> None:
+    """Measure what the machine can do, before and after the cases: the best of it counts, and all floors are told for that."""
+    peak = machine.peaks(threads, min(0.25, settings.seconds))
+    results["peaks"][str(threads)] = machine.higher(peak, results["peaks"].get(str(threads)))
+    for result in results["results"]:
+        if result["threads"] == threads:
+            set_floor(result, results["peaks"])
+
+
+def set_floor(result: dict[str, Any], peaks: dict[str, Any]) -> None:
+    """For the peaks of its number of threads."""
+    result["floor"] = machine.floor(result["case"], result["flops"], result["bytes"], peaks[str(result["threads"])])
+
+
 def run(cases: dict[str, Case], settings: Settings, show: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
     """Measure all cases with each number of threads; `show` is called with every result when it is there.
 
@@ -157,7 +171,7 @@ def run(cases: dict[str, Case], settings: Settings, show: Callable[[dict[str, An
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for threads in settings.threads:
-            peak = results["peaks"][str(threads)] = machine.peaks(threads, min(0.25, settings.seconds))
+            remember_peak(results, threads, settings)
             with Pool(threads) as shared:
                 for i, case in enumerate(cases.values(), 1):
                     settings.say(f"[{i}/{len(cases)}, threads: {threads}, {time.perf_counter() - start:.0f} s] {case.name}")
@@ -169,7 +183,8 @@ def run(cases: dict[str, Case], settings: Settings, show: Callable[[dict[str, An
                     else:
                         contenders = measure_in(shared, case, settings, None)
                     result = {"case": case.name, "title": case.title, "threads": threads, "flops": case.flops, "bytes": case.bytes,
-                              "floor": machine.floor(case, peak), "contenders": contenders}
+                              "floor": None, "contenders": contenders}
+                    set_floor(result, results["peaks"])
                     if isinstance(case, Operation) and case.counted:
                         result["counted"] = case.counted
                     others = [r for r in results["results"] if (r["case"], r["threads"]) != (case.name, threads)]
@@ -177,4 +192,6 @@ def run(cases: dict[str, Case], settings: Settings, show: Callable[[dict[str, An
                     results["took"] = time.perf_counter() - start
                     save(results, settings.json)
                     show(result)
+            remember_peak(results, threads, settings)
+            save(results, settings.json)
     return results

@@ -99,7 +99,7 @@ def _normalization() -> Any:
 def _activations() -> Any:
     x = leaf(256, 512)
     return (F.relu(x), F.leaky_relu(x), F.elu(x), F.gelu(x), F.gelu(x, approximate="tanh"), F.silu(x), F.softplus(x), x.sigmoid(),
-            x.tanh(), x.exp())
+            x.tanh(), x.exp(), ops.erf(x))
 
 
 @row

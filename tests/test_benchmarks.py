@@ -19,7 +19,7 @@ from tests.checkout import ROOT, run
 
 def result(**seconds: list[float]) -> dict:
     """A case with the rounds of each contender."""
-    return {"case": "workloads/x", "title": "X", "threads": 1, "floor": None,
+    return {"case": "workloads/x", "title": "X", "threads": 1, "floor": None, "flops": 0.0, "bytes": 0.0,
             "contenders": {name.replace("_", "-"): {"rounds": rounds, "first": 1.0} for name, rounds in seconds.items()}}
 
 

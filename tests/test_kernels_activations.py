@@ -1,6 +1,7 @@
-"""The compiled activation functions and their derivatives against NumPy in float64."""
+"""The compiled activation and other elementwise functions and their derivatives against NumPy in float64."""
 
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,10 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "silu": F.silu,
     "softplus": lambda x: F.softplus(x, 2.0, 5.0),
     "logsigmoid": F.logsigmoid,
+    "exp": cr.exp,
+    "tanh": cr.tanh,
+    "sigmoid": cr.sigmoid,
+    "erf": cr.erf,
 }
 SPECIAL = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-30, -1e-30, 3e4, -3e4, 88.0, -88.0, 710.0, -710.0]
 
@@ -75,9 +80,7 @@ def test_strided_and_read_only_arrays(name: str) -> None:
 
 def test_small_arrays_are_left_to_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Below the thresholds nothing is compiled, and a gradient kernel declines."""
-    from chainrule.kernels.cpu import activations
-
-    monkeypatch.setattr(activations, "STRAIGHT", 100)
+    monkeypatch.setattr(import_module("chainrule.kernels.cpu.activations"), "STRAIGHT", 100)
     x = normal(3, 99)
     np.testing.assert_array_equal(cpu.relu(x), reference.relu(x))
     assert cpu.relu_grad(x, x) is NotImplemented

@@ -55,7 +55,7 @@ def test_asking_for_a_kernel_imports_numba_and_nothing_before_does() -> None:
     assert run("""
 import sys
 from chainrule.kernels import cpu
-assert cpu.exp is __import__("numpy").exp and cpu.unfold
+assert cpu.cos is __import__("numpy").cos and cpu.unfold
 assert "numba" not in sys.modules
 assert cpu.linear_grad
 assert "numba" in sys.modules

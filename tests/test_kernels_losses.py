@@ -1,5 +1,6 @@
 """The compiled losses and their gradients against NumPy in float64."""
 
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,35 @@ import chainrule.functional as F
 from chainrule.kernels import cpu
 from tests.kernels import check, normal, results
 
+losses = import_module("chainrule.kernels.cpu.losses")
+
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 
 def targets(rows: int, classes: int) -> Any:
     return np.random.default_rng(9).integers(0, classes, rows)
+
+
+@DTYPES
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("shape", [(), (7, 3), (losses.SMALLEST - 1,), (13, 4999)])
+def test_squared_error(shape: tuple[int, ...], reduction: str, dtype: Any) -> None:
+    x, y = normal(0, *shape, dtype=dtype), normal(1, *shape, dtype=dtype)
+    check(lambda x, y: F.mse_loss(x, y, reduction=reduction), x, y, ulps=16)
+    if len(shape) == 2:
+        check(lambda x, y: F.mse_loss(x.mT, y.mT, reduction=reduction), x, y, ulps=16)
+
+
+@pytest.mark.parametrize("size", [5, losses.SMALLEST + 5])
+def test_squared_error_of_what_is_not_finite(size: int) -> None:
+    for value, expected in ((np.nan, np.nan), (np.inf, np.inf), (1e30, np.inf)):
+        x = cr.tensor(np.zeros(size, np.float32), requires_grad=True)
+        x.data[3] = value
+        with np.errstate(over="ignore"):
+            loss = F.mse_loss(x, cr.zeros(size))
+        loss.backward()
+        assert np.array_equal(loss.item(), expected, equal_nan=True) and x.grad.data[0] == 0
+        assert np.allclose(x.grad.data[3], value * (2 / size), rtol=1e-6, equal_nan=True)
 
 
 @DTYPES

@@ -34,8 +34,9 @@ def reduction_of(op: str, reduction: str, size_average: bool | None = None, redu
 def pair(op: str, input: Any, target: Any, names: tuple[str, str] = ("input", "target")) -> tuple[Tensor, Tensor]:
     """Both as tensors, the input floating-point. Warns where their shapes differ; ShapeError where they do not
     broadcast."""
-    input, target = floating(op, input), ops.as_tensor(target)
-    if input.shape != target.shape:
+    input = floating(op, input)
+    target = target if isinstance(target, Tensor) else ops.as_tensor(target)
+    if input._data.shape != target._data.shape:
         given = f"{op}: {names[0]} of shape {input.shape} and {names[1]} of shape {target.shape}"
         try:
             result = np.broadcast_shapes(input.shape, target.shape)
@@ -86,6 +87,9 @@ def mse_loss(input: Tensor, target: Tensor, size_average: bool | None = None, re
     """
     reduction = reduction_of("mse_loss", reduction, size_average, reduce)
     input, target = pair("mse_loss", input, target)
+    if weight is None and reduction in ("mean", "sum") and input.shape == target.shape:
+        found: Tensor = ops.squared_error(input, target, reduction=reduction)
+        return found
     return _weighted("mse_loss", ops.square(input - target), input, weight, reduction)
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.arguments import within
 from chainrule.errors import DtypeError, ShapeError
 from chainrule.functional.activations import floating, logsigmoid
 from chainrule.functional.losses import floating_target, pair, reduction_of
@@ -32,8 +33,8 @@ def _class_weight(op: str, weight: Any, classes: int) -> Tensor | None:
 
 def _check_classes(op: str, values: Any, classes: int, ignore_index: int | None) -> None:
     """IndexError where a target is no class."""
-    if not values.size or (values.dtype.kind == "i" and values.view(f"u{values.itemsize}").max() < classes):
-        return  # a negative number is a very large one of the unsigned type: one sweep sees both ends
+    if within(values, classes):
+        return
     wrong = (values < 0) | (values >= classes)
     if ignore_index is not None:
         wrong &= values != ignore_index

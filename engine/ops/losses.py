@@ -33,6 +33,13 @@ def reduced(xp: Any, loss: Any, reduction: str) -> Any:
     return xp.mean(loss, axis=None) if reduction == "mean" else xp.sum(loss, axis=None) if reduction == "sum" else loss
 
 
+@register
+@fused
+def squared_error(xp: Any, input: Any, target: Any, *, reduction: str) -> Any:
+    """(input - target)² of two arrays of one shape: their mean or sum, ()."""
+    return reduced(xp, xp.square(input - target), reduction)
+
+
 def nll(xp: Any, log_probabilities: Any, target: Any, weight: Any, *, ignore_index: int, label_smoothing: float,
         reduction: str) -> Any:
     """Minus the log probability of the target class: (M, C) and (M,) give (M,), or () reduced.

@@ -14,10 +14,11 @@ from chainrule.replay.notes import Note, Slot
 from chainrule.replay.recording import cast, copied
 
 
-class Transposed(NamedTuple):
-    """An argument: the transpose of a slot's matrix."""
+class Seen(NamedTuple):
+    """An argument: a slot's array transposed, or its bytes seen as numbers of another dtype."""
 
     slot: Slot
+    as_dtype: str = ""  # the name of NumPy's dtype; "" for the transpose
 
 
 class Step(NamedTuple):
@@ -28,6 +29,7 @@ class Step(NamedTuple):
     options: dict[str, Any] = {}
 
 
+BRANCHING = 4096  # elements above which np.where is quicker than copying under a mask, element by element
 ADD_REDUCE = np.add.reduce
 WIDE = (np.dtype(np.float32), np.dtype(np.float64))  # the dtypes in which sums accumulate as they are
 
@@ -52,12 +54,21 @@ def _copied(out: Slot, x: Slot) -> list[Step] | None:
 
 
 def _where(out: Slot, condition: Any, a: Any, b: Any) -> list[Step] | None:
-    for value in (a, b):
-        if isinstance(value, Slot) and value.array.dtype != out.array.dtype:
-            return None
-    if not isinstance(condition, Slot) or condition.array.dtype != np.bool_ or not (isinstance(a, Slot) or isinstance(b, Slot)):
+    slots = [v for v in (a, b) if isinstance(v, Slot)]
+    if not slots or any(v.array.dtype != out.array.dtype for v in slots):
         return None
-    return [Step(np.copyto, (out, b)), Step(np.copyto, (out, a, "same_kind", condition))]
+    if not isinstance(condition, Slot) or condition.array.dtype != np.bool_:
+        return None
+    if out.array.size <= BRANCHING:
+        return [Step(np.copyto, (out, b)), Step(np.copyto, (out, a, "same_kind", condition))]
+    arrays = (condition.array, slots[-1].array, out.array)
+    if not (str(a) == "0" and isinstance(b, Slot) and out.array.dtype in WIDE
+            and all(x.flags.c_contiguous and x.shape == out.array.shape for x in arrays)):
+        return None
+    # 0 or the element: without branches, by the bits. condition - 1 is 0 or all ones, as an integer as wide as the element
+    bits = f"int{8 * out.array.itemsize}"
+    keep = Step(np.subtract, (Seen(condition, "int8"), np.int8(1)), {"out": Seen(out, bits), "dtype": bits})
+    return [keep, Step(np.bitwise_and, (Seen(b, bits), Seen(out, bits)), {"out": Seen(out, bits)})]
 
 
 def _relu(out: Slot, x: Slot) -> list[Step] | None:
@@ -86,7 +97,7 @@ def _linear(module: Any, outs: dict[Any, Slot], x: Slot, weight: Slot, bias: Slo
     if not _small(module, x, weight):
         return None
     out = outs[()]
-    found = [Step(np.matmul, (x, Transposed(weight)), {"out": out})]
+    found = [Step(np.matmul, (x, Seen(weight)), {"out": out})]
     return found if bias is None else [*found, Step(np.add, (out, bias), {"out": out})]
 
 
@@ -98,7 +109,7 @@ def _linear_grad(module: Any, outs: dict[Any, Slot], g: Slot, x: Slot, weight: S
     if (0,) in outs:
         found.append(Step(np.matmul, (g, weight), {"out": outs[(0,)]}))
     if (1,) in outs:
-        found.append(Step(np.matmul, (Transposed(g), x), {"out": outs[(1,)]}))
+        found.append(Step(np.matmul, (Seen(g), x), {"out": outs[(1,)]}))
     if (2,) in outs:
         found.append(Step(ADD_REDUCE, (g, 0, None, outs[(2,)])))
     return found
@@ -149,7 +160,7 @@ def steps(note: Note) -> list[Step] | None:
 def overwritable(note: Note) -> list[Slot]:
     """The arguments that the kernel may write its result over: it goes element by element."""
     if note.function is np.where:
-        return [a for a in note.args[2:] if isinstance(a, Slot)]
+        return [a for a in note.args[2:] if isinstance(a, Slot) and a.array.size <= BRANCHING]
     if isinstance(note.function, np.ufunc) and note.function.signature is None or note.function is reference.relu:
         return [a for a in note.args if isinstance(a, Slot)]
     return []

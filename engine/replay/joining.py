@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.replay.direct import ADD_REDUCE, Step, Transposed
+from chainrule.replay.direct import ADD_REDUCE, Seen, Step
 from chainrule.replay.notes import Slot
 
 LARGEST = 1 << 13  # elements: beyond, what a call from Python costs is nothing beside its work
@@ -66,9 +66,9 @@ class Joiner:
 
     def _value(self, argument: Any, dtype: Any, copies: dict[Slot, Any]) -> Any:
         """An argument as the array that it is in every replay; None where there is none."""
-        if isinstance(argument, Transposed):
+        if isinstance(argument, Seen):
             found = self._value(argument.slot, dtype, copies)
-            return None if found is None else found.T
+            return None if found is None else found.view(argument.as_dtype) if argument.as_dtype else found.T
         if isinstance(argument, Slot):
             found = self.array(argument)
             if found is None and argument.array is not None and argument.array.size <= LARGEST and argument.array.dtype != object:
@@ -118,7 +118,7 @@ class Joiner:
     @staticmethod
     def _dtype(args: Any, out: Any) -> Any:
         """What Python numbers become beside the other arguments."""
-        found = {a.array.dtype for a in (b.slot if isinstance(b, Transposed) else b for b in args) if isinstance(a, Slot)}
+        found = {a.array.dtype for a in (b.slot if isinstance(b, Seen) else b for b in args) if isinstance(a, Slot)}
         return found.pop() if len(found) == 1 else np.dtype(object)
 
     @staticmethod

@@ -17,7 +17,7 @@ from chainrule.errors import CompileError, describe
 from chainrule.graph import tick, wrap
 from chainrule.kernels.cpu import memory
 from chainrule.random import key_of
-from chainrule.replay.direct import ADD_REDUCE, Step, Transposed
+from chainrule.replay.direct import ADD_REDUCE, Seen, Step
 from chainrule.replay.joining import Joiner, Line
 from chainrule.replay.notes import (
     ACCUMULATE,
@@ -30,12 +30,13 @@ from chainrule.replay.notes import (
     INPUT,
     KEY,
     OUTSIDE,
+    RESULT,
     WRITE,
     Note,
     Slot,
     Storage,
 )
-from chainrule.replay.planning import Plan
+from chainrule.replay.planning import SMALL, Plan
 from chainrule.replay.recording import Recording
 from chainrule.state import changes
 from chainrule.tensor import Tensor
@@ -87,6 +88,7 @@ class Program:
             self._named[id(self.names[name])] = name
         self._kept: list[Any] = []  # what `_named` knows by id
         self.lines: list[Line] = []
+        self.held: dict[Storage, list[str]] = {}  # the names of arrays made anew, by their memory
         self._bind()
         self.recording = recording
         self._given = given
@@ -143,8 +145,8 @@ class Program:
         """An argument as source."""
         if isinstance(value, Slot):
             return self._host(value) if host else self.slot(value)
-        if isinstance(value, Transposed):
-            return self._transposed(value.slot)
+        if isinstance(value, Seen):
+            return self._seen(value)
         if value is None or value is Ellipsis or value.__class__ in (bool, int, str):
             return repr(value)
         if value.__class__ is float:
@@ -172,11 +174,14 @@ class Program:
             self.names[name] = self.array(slot)
         return name
 
-    def _transposed(self, slot: Slot) -> str:
-        name = self.slot(slot) + "T"
-        if not self.plan.fixed(slot.storage):
-            return name.replace("T", ".T")
-        self.names[name] = self.array(slot).T
+    def _seen(self, seen: Seen) -> str:
+        """An array transposed, or as another dtype."""
+        name = self.slot(seen.slot)
+        if not self.plan.fixed(seen.slot.storage):
+            return f"{name}.view({seen.as_dtype!r})" if seen.as_dtype else f"{name}.T"
+        array = self.array(seen.slot)
+        name += f"_{seen.as_dtype}" if seen.as_dtype else "T"
+        self.names[name] = array.view(seen.as_dtype) if seen.as_dtype else array.T
         return name
 
     def _host(self, slot: Slot) -> str:
@@ -193,6 +198,12 @@ class Program:
         """Append a line of the program."""
         self.lines.append(Line(text, note, step))
 
+    def _hold(self, slot: Slot, text: str, note: Note) -> None:
+        """Append a line that gives an array made anew its name."""
+        self.line(f"v{slot.index} = {text}", note)
+        if slot.storage.kind == RESULT:
+            self.held.setdefault(slot.storage, []).append(f"v{slot.index}")
+
     def _write(self, result: Any) -> None:
         recording = self.recording
         for slot in recording.slots.values():
@@ -203,15 +214,24 @@ class Program:
         for storage in self.plan.restored:
             whole = self.constant(placed(storage.root, storage), "restored")
             self.line(f"copyto({whole}, {self.constant(storage.snapshot)})")
+        self.position = -1
         for note in self.plan.notes:
+            self.position += 1
             {DRAW: self._draw, CHECK: self._look, HOST: self._call, COPY: self._deposit, ACCUMULATE: self._accumulate,
              ASSIGN: self._assign, WRITE: self._change}.get(note.kind, self._kernel)(note)
+            self._release(note)
         stamped = dict.fromkeys(self._stamps())
         if stamped:
             self.line("now = tick()")
             for name in stamped:
                 self.line(f"{name}[0] = now")
         self.line(f"return {self._returned(result)}")
+
+    def _release(self, note: Note) -> None:
+        """Let go of new arrays after their last use, so that the next ones get their memory."""
+        for storage in dict.fromkeys(s.storage for s in (*note.slots(), *note.outs)):
+            if storage in self.held and storage.dies == self.position and storage.root.nbytes > SMALL:
+                self.line(f"del {', '.join(self.held.pop(storage))}")
 
     def _stamps(self) -> Any:
         """The counters of writes of memory from outside, which a graph made outside may depend on."""
@@ -252,12 +272,13 @@ class Program:
             self.line(call + self._comment(note), note)
         elif [p for _, p in pending] == [()]:
             slot = pending[0][0]
-            self.line(f"v{slot.index} = {f'asarray({call})' if not slot.array.shape else call}" + self._comment(note), note)
+            self._hold(slot, (f"asarray({call})" if not slot.array.shape else call) + self._comment(note), note)
         else:
             self.line(f"out = {call}" + self._comment(note), note)
             for slot, path in pending:
                 part = f"out{''.join(f'[{p!r}]' for p in path)}"
-                self.line(f"v{slot.index} = {f'asarray({part})' if not slot.array.shape else part}", note)
+                self._hold(slot, f"asarray({part})" if not slot.array.shape else part, note)
+            self.line("del out")
         if note.asked:
             self.line(f"if hand.at != {len(note.asked)}: otherwise()", note)
             self.line("hand.arrays = ()", note)
@@ -270,7 +291,7 @@ class Program:
         call = self._step(Step(note.function, tuple(note.args)), note.name)
         if note.outs:
             slot = note.outs[0]
-            self.line(f"v{slot.index} = {call}" + self._comment(note), note)
+            self._hold(slot, call + self._comment(note), note)
             self.line(f"if v{slot.index}.shape != {slot.array.shape!r}: otherwise()", note)
         elif note.expected is None:
             self.line(call, note)
@@ -286,7 +307,7 @@ class Program:
             return
         self.line(f"out = {call}", note)
         for slot, path in zip(note.outs, note.paths, strict=True):
-            self.line(f"v{slot.index} = out{''.join(f'[{p}]' for p in path)}._data{self._comment(note)}", note)
+            self._hold(slot, f"out{''.join(f'[{p}]' for p in path)}._data{self._comment(note)}", note)
             self.line(f"if v{slot.index}.shape != {slot.array.shape!r}: otherwise()", note)
 
     def _deposit(self, note: Note) -> None:

@@ -36,15 +36,34 @@ WHERE = {
     # ctc
     "ctc_loss": "ctc",
     "ctc_loss_grad": "ctc",
+    # elementwise
+    "erf": "elementwise",
+    "exp": "elementwise",
+    "exp_grad": "elementwise",
+    "sigmoid": "elementwise",
+    "sigmoid_grad": "elementwise",
+    "tanh": "elementwise",
+    "tanh_grad": "elementwise",
+    # embedding
+    "embedding": "embedding",
+    "embedding_adjoint": "embedding",
     # linear
     "linear": "linear",
     "linear_grad": "linear",
     # losses
     "cross_entropy": "losses",
     "cross_entropy_grad": "losses",
+    "squared_error": "losses",
+    "squared_error_grad": "losses",
     # matmul
     "matmul": "matmul",
     # normalization
+    "batch_norm": "channels",
+    "batch_norm_by_running": "channels",
+    "batch_norm_by_running_grad": "channels",
+    "batch_norm_grad": "channels",
+    "group_norm": "channels",
+    "group_norm_grad": "channels",
     "layer_norm": "normalization",
     "layer_norm_grad": "normalization",
     "rms_norm": "normalization",
@@ -61,6 +80,12 @@ WHERE = {
     "average_pool_transpose": "pooling",
     "max_pool_indices": "pooling",
     "take_from_planes": "pooling",
+    # random
+    "dropout": "random",
+    "philox": "random",
+    "random_integers": "random",
+    "random_normal": "random",
+    "random_uniform": "random",
     # recurrent
     "gru": "recurrent",
     "gru_grad": "recurrent",
@@ -68,6 +93,14 @@ WHERE = {
     "lstm_grad": "recurrent",
     "rnn": "recurrent",
     "rnn_grad": "recurrent",
+    # reductions
+    "mean": "reductions",
+    "sum": "reductions",
+    # softmax
+    "log_softmax": "softmax",
+    "log_softmax_grad": "softmax",
+    "softmax": "softmax",
+    "softmax_grad": "softmax",
 }
 
 

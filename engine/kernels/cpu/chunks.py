@@ -4,11 +4,10 @@ from collections.abc import Callable
 from inspect import signature
 from typing import Any
 
-import numba
 import numpy as np
 
 from chainrule.kernels.cpu.arrays import flat
-from chainrule.kernels.cpu.exponential import OPTIONS
+from chainrule.kernels.cpu.exponential import inlined
 from chainrule.kernels.cpu.jit import tasks
 from chainrule.kernels.cpu.memory import empty
 
@@ -34,7 +33,7 @@ class Elementwise:
                   f"        result[begin + j] = function({', '.join(elements)})\n")
         code = function.__code__
         space: dict[str, Any] = {"__name__": function.__module__, "np": np, "CHUNK": CHUNK,
-                                 "function": numba.njit(**OPTIONS)(function)}
+                                 "function": inlined(function)}
         exec(compile("\n" * (code.co_firstlineno - 1) + source, code.co_filename, "exec"), space)
         self.chunks = tasks(space[name])
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
@@ -24,6 +25,11 @@ def compiles(function: Any) -> Callable[[Any], Any]:
     """Decorator: what `function` is in compiled code, for the given types."""
     found: Callable[[Any], Any] = overload(function, jit_options=OPTIONS)
     return found
+
+
+def inlined(function: Any) -> Any:
+    """Decorator: a function that becomes a part of the compiled code it is called in, so that a loop around it is vectorised."""
+    return numba.njit(**OPTIONS)(function)
 
 
 def _fma(context: Any, a: Any, b: Any, c: Any) -> Any:

@@ -1,6 +1,7 @@
-"""Cross-entropy in one pass each way, without the matrix of log probabilities between.
+"""Squared errors and cross-entropy in one pass each way.
 
-Forward sweeps a row of logits for its maximum and for S = Σ exp(x - maximum), and keeps these two numbers of it:
+Cross-entropy goes without the matrix of log probabilities between. Forward sweeps a row of logits for its maximum and for
+S = Σ exp(x - maximum), and keeps these two numbers of it:
 
     -log softmax(x)[t] = (maximum - x_t) + log S,     softmax(x) = exp(x - maximum) / S.
 
@@ -18,6 +19,51 @@ from chainrule.kernels.cpu.arrays import flat, pieces, served
 from chainrule.kernels.cpu.exponential import exp, settled
 from chainrule.kernels.cpu.memory import empty
 from chainrule.kernels.cpu.sums import BLOCK, largest
+
+# Squared errors of fewer elements than this are left to NumPy.
+SMALLEST = 1 << 13
+
+
+@jit.tasks
+def _differences(task: int, a: Any, b: Any, difference: Any, sums: Any, tasks: int) -> None:
+    """difference = a - b, and sums (tasks) of its squares, all flat."""
+    size, found = a.size, 0.0
+    end = (task + 1) * size // tasks
+    for left in range(task * size // tasks, end, BLOCK):
+        first, count, part = np.uint64(left), np.uint64(min(BLOCK, end - left)), a.dtype.type(0)
+        for j in range(count):
+            difference[first + j] = a[first + j] - b[first + j]
+        for j in range(count):
+            part += difference[first + j] * difference[first + j]
+        found += part
+    sums[task] = found
+
+
+def squared_error(input: Any, target: Any, *, reduction: str) -> Any:
+    """The loss, and the difference, which the gradient is made of; declined are integers, half precision and no elements.
+
+    >>> squared_error(np.array([1., 4.]), np.array([1., 2.]), reduction="mean")
+    (array(2.), {'difference': array([0., 2.])})
+    """
+    if not served(input, target) or input.shape != target.shape or not input.size:
+        return NotImplemented
+    difference = empty(input.shape, input.dtype)
+    if input.size < SMALLEST:
+        line = np.subtract(input, target, out=difference).reshape(-1)
+        loss = float(np.dot(line, line))
+    else:
+        count = pieces(input.size, input.size)
+        sums = np.zeros(count)
+        _differences(count, flat(input), flat(target), difference.reshape(-1), sums, count)
+        loss = float(sums.sum())
+    return np.array(loss / input.size if reduction == "mean" else loss, input.dtype), {"difference": difference}
+
+
+def squared_error_grad(g: Any, difference: Any, reduction: str, wanted: tuple[bool, bool]) -> Any:
+    """The gradients of <g, loss> by the input and the target: ±2 g · difference, divided by the count for a mean."""
+    factor = g * (2 / difference.size if reduction == "mean" else 2)
+    return (np.multiply(difference, factor, out=empty(difference.shape, difference.dtype)) if wanted[0] else None,
+            np.multiply(difference, -factor, out=empty(difference.shape, difference.dtype)) if wanted[1] else None)
 
 
 @jit.tasks
