@@ -70,7 +70,7 @@ def _transposed_convolution() -> Any:
 @row
 def _pooling() -> Any:
     x = leaf(8, 16, 28, 28)
-    return F.max_pool2d(x, 2), F.max_pool2d(x, 3, stride=2, padding=1), F.avg_pool2d(x, 2), F.adaptive_avg_pool2d(x, 1)
+    return (F.max_pool2d(x, 2), F.max_pool2d(x, 2, return_indices=True)[0], F.avg_pool2d(x, 2), F.adaptive_avg_pool2d(x, 1))
 
 
 @row

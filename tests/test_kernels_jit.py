@@ -279,14 +279,3 @@ def test_results_of_several_threads_are_their_own() -> None:
         thread.join()
     for i, x in enumerate(inputs):
         np.testing.assert_allclose(found[i], x @ weight.T, rtol=1e-12, atol=1e-12)
-
-
-def test_convolution_without_blas_is_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
-    rng = np.random.default_rng(0)
-    x, weight = rng.standard_normal((4, 8, 16, 16)), rng.standard_normal((8, 8, 3, 3))
-    arguments = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1}
-    expected = cpu.convolution(x, weight, **arguments)
-    convolution_file = import_module("chainrule.kernels.cpu.convolution")
-    monkeypatch.setattr(convolution_file, "AVAILABLE", False)
-    monkeypatch.setattr(convolution_file, "_forward", None)
-    np.testing.assert_allclose(cpu.convolution(x, weight, **arguments), expected, rtol=1e-12, atol=1e-12)

@@ -30,6 +30,8 @@ WHERE = {
     "scaled_dot_product_attention": "attention",
     "scaled_dot_product_attention_grad": "attention",
     # convolution
+    "affine_convolution": "convolution",
+    "affine_convolution_grad": "convolution",
     "convolution": "convolution",
     "convolution_transpose": "convolution",
     "convolution_weight": "convolution",
@@ -74,6 +76,9 @@ WHERE = {
     "scale_and_clamp": "optimizers",
     "sgd_step": "optimizers",
     "sum_of_squares": "optimizers",
+    # maxima
+    "max_pool": "maxima",
+    "max_pool_grad": "maxima",
     # pooling
     "add_to_planes": "pooling",
     "average_pool": "pooling",
