@@ -4,6 +4,7 @@ What could abort or hang a process runs in a process of its own.
 """
 
 import os
+import platform
 import subprocess
 import sys
 import threading
@@ -238,6 +239,24 @@ def test_bits_do_not_depend_on_the_number_of_threads(monkeypatch: pytest.MonkeyP
         jit.set_num_threads(before)
     for one, other in zip(shared, serial, strict=True):
         np.testing.assert_array_equal(one, other, strict=True)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told to keep memory")
+@pytest.mark.parametrize("said", [False, True])
+def test_memory_that_was_freed_is_kept_unless_the_user_said_otherwise(said: bool) -> None:
+    """Arrays of 40 MB (10,000 pages) are taken and freed again and again."""
+    faults = run("""
+import resource
+import numpy as np
+from chainrule.kernels.cpu import memory
+def step():
+    return [np.ones(1 << 20, np.float32) for _ in range(10)]
+step()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(5): step()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+""", **({"MALLOC_TRIM_THRESHOLD_": "100000"} if said else {}))
+    assert (int(faults) < 100) == (not said)
 
 
 @jit.jit

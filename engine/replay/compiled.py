@@ -11,8 +11,9 @@ from chainrule import dtypes
 from chainrule.errors import CompileError, describe, warn
 from chainrule.graph import wrap
 from chainrule.layers.module import Module
-from chainrule.replay.notes import ASSIGN
-from chainrule.replay.program import SIMPLE, Program, equal_numbers, flat
+from chainrule.replay.guards import SIMPLE, Outer, Same
+from chainrule.replay.notes import ASSIGN, OUTSIDE
+from chainrule.replay.program import Program, flat
 from chainrule.replay.recording import Recording
 from chainrule.state import special, state
 from chainrule.tensor import Tensor
@@ -80,6 +81,9 @@ class Compiled:
         if found is not None and self._outer.same():
             for program in found:
                 if program.valid(*inputs):
+                    if program is not found[0]:
+                        found.remove(program)
+                        found.insert(0, program)
                     self._last = program
                     self.replays += 1
                     return program.run(inputs)
@@ -110,7 +114,7 @@ class Compiled:
             return (array.shape, array.dtype, None if array.flags.c_contiguous else array.strides,
                     None if node is None else node.op is None)
         if value.__class__ in SIMPLE:
-            return value.__class__, value
+            return value.__class__, value if value else str(value)  # 0.0 and -0.0 are equal
         if value.__class__ in (tuple, list):
             return value.__class__, tuple(self._part(v, inputs) for v in value)
         if value.__class__ is dict:
@@ -134,9 +138,12 @@ class Compiled:
             result = self.function(*args, **options)
         simple = not options and not special.count and len(args) == len(inputs)
         program = Program(recording, result, self.name, simple, self._outer.parts())
-        answer = detached(result, {id(t) for t in inputs})
-        kept = escaped(recording, result)
-        del recording, result
+        own = {id(t) for t in inputs} | {id(s.source) for s in recording.slots.values() if s.kind == OUTSIDE}
+        answer = detached(result, own)
+        returned = {id(t._data) for t in flat(result) if isinstance(t, Tensor)}
+        del result  # a view holds the tensor that it is a view of
+        kept = escaped(recording, returned)
+        del recording
         if kept is not None:
             kept.refuse()
         variants = self.programs.setdefault(key, [])
@@ -181,78 +188,10 @@ class Compiled:
         return f"<compiled {self.report()}>"
 
 
-class Same:
-    """An argument that is compared by identity."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Same) and other.value is self.value
-
-    def __hash__(self) -> int:
-        return id(self.value)
-
-
-class Outer:
-    """What a function takes from around it: the contents of its closure and its module's names that it uses."""
-
-    def __init__(self, function: Any) -> None:
-        function = getattr(function, "__func__", function)
-        self.cells: list[tuple[str, Any]] = []
-        self.names: list[str] = []
-        self.module: dict[str, Any] = getattr(function, "__globals__", {})
-        code = getattr(function, "__code__", None)
-        if code is not None:
-            self.cells = list(zip(code.co_freevars, function.__closure__ or (), strict=True))
-            self.names = sorted({n for c in codes(code) for n in c.co_names} & set(self.module))
-        self.look()
-
-    def _contents(self) -> list[Any]:
-        return [c.cell_contents if full(c) else None for _, c in self.cells] + [self.module.get(n) for n in self.names]
-
-    def parts(self) -> list[Any]:
-        """Pairs of a place, (cell,) or (dict, name), and what is there."""
-        places: list[Any] = [(c,) for _, c in self.cells] + [(self.module, n) for n in self.names]
-        return [(p, s) for p, s in zip(places, self.seen, strict=True) if len(p) == 2 or full(p[0])]
-
-    def look(self) -> None:
-        """Remember what is there now."""
-        self.seen = self._contents()
-
-    def same(self) -> bool:
-        """Whether it is still there."""
-        return all(now is before or equal_numbers(now, before) for now, before in zip(self._contents(), self.seen, strict=True))
-
-    def changed(self) -> str:
-        """The name of the first that is not."""
-        names = [n for n, _ in self.cells] + self.names
-        found = zip(names, self._contents(), self.seen, strict=True)
-        return next((n for n, now, before in found if now is not before), "something")
-
-
-def full(cell: Any) -> bool:
-    """Whether a cell of a closure holds something."""
-    try:
-        return cell.cell_contents is not None
-    except ValueError:
-        return False
-
-
-def codes(code: Any) -> Any:
-    """A function's code and that of the functions inside it."""
-    yield code
-    for c in code.co_consts:
-        if isinstance(c, types.CodeType):
-            yield from codes(c)
-
-
 def detached(value: Any, given: set[int]) -> Any:
     """What the step returns, without a history: a replay has none."""
     if isinstance(value, Tensor):
-        return value if id(value) in given or value.node is None or value.is_leaf else wrap(value._data)
+        return value if id(value) in given else wrap(value._data)
     if value.__class__ in (tuple, list):
         return value.__class__(detached(v, given) for v in value)
     if value.__class__ is dict:
@@ -275,9 +214,8 @@ class Escaped:
                            "instead")
 
 
-def escaped(recording: Recording, result: Any) -> Escaped | None:
-    """The first tensor that depends on the inputs, was not returned, and is still alive."""
-    returned = {id(t._data) for t in flat(result) if isinstance(t, Tensor)}
+def escaped(recording: Recording, returned: set[int]) -> Escaped | None:
+    """The first tensor that depends on the inputs, was not returned, and is still alive; `returned`: the ids of arrays."""
     returned |= {id(n.args[0].array) for n in recording.notes if n.kind == ASSIGN and n.args[0] is not None}
 
     def find() -> Escaped | None:

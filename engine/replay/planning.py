@@ -68,8 +68,9 @@ class Plan:
     # ---- what can be planned
 
     def _choose(self, outputs: list[Slot], inputs: set[Any]) -> None:
+        gradients = {n.outs[0].storage for n in self.notes if n.kind == COPY and n.target is not None}
         for slot in outputs:
-            slot.storage.taken |= slot.storage.root.nbytes > SMALL
+            slot.storage.taken |= slot.storage.root.nbytes > SMALL and slot.storage not in gradients
         for note in self.notes:
             if note.kind in (HOST, ASSIGN):
                 for slot in note.slots():
@@ -208,3 +209,34 @@ def dense(array: Any) -> bool:
             return False
         expected *= n
     return True
+
+
+def placed(array: Any, storage: Storage) -> Any:
+    """An array of the recording, in the memory that is planned for its storage."""
+    shift = array.ctypes.data - storage.root.ctypes.data
+    found = np.ndarray(array.shape, array.dtype, storage.memory, storage.offset + shift, array.strides)
+    if not array.flags.writeable:
+        found.flags.writeable = False
+    return found
+
+
+class Hand:
+    """Hands planned arrays to a kernel that asks `kernels.cpu.memory` for them, in the order of the recording."""
+
+    __slots__ = ("arrays", "at")
+
+    def __init__(self) -> None:
+        self.arrays: Any = ()
+        self.at = 0
+
+    def next(self, shape: Any, dtype: Any) -> Any:
+        """The next planned array; new memory where none is planned."""
+        at = self.at
+        self.at = at + 1
+        if at < len(self.arrays):
+            found = self.arrays[at]
+            if found is None or found.shape != (shape if shape.__class__ is tuple else (shape,)) or found.dtype != dtype:
+                self.at += found is not None  # so that `at` shows that something else was asked for
+                return np.empty(shape, dtype)
+            return found
+        return np.empty(shape, dtype)

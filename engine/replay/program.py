@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.dtypes import get_default_dtype
-from chainrule.errors import CompileError, describe
+from chainrule.errors import CompileError
 from chainrule.graph import tick, wrap
 from chainrule.kernels.cpu import memory
 from chainrule.random import key_of
 from chainrule.replay.direct import ADD_REDUCE, Seen, Step
+from chainrule.replay.guards import Modules, alike, around, unchanged
+from chainrule.replay.joining import Joiner, Line
 from chainrule.replay.notes import (
     ACCUMULATE,
     ASSIGN,
@@ -35,36 +36,12 @@ from chainrule.replay.notes import (
     Slot,
     Storage,
 )
-from chainrule.replay.planning import SMALL, Plan
+from chainrule.replay.planning import SMALL, Hand, Plan, placed
 from chainrule.replay.recording import Recording
-from chainrule.state import changes
 from chainrule.tensor import Tensor
 
-SIMPLE = (int, float, str, bool, type(None), bytes, complex)  # types of arguments that are compared by value
 NUMBERED = {"c", "n", "t", "out", "now", "hand", "valid", "replay"}  # hints that are not names by themselves
 _numbers = itertools.count(1).__next__
-
-
-class Hand:
-    """Hands planned arrays to a kernel that asks `kernels.cpu.memory` for them, in the order of the recording."""
-
-    __slots__ = ("arrays", "at")
-
-    def __init__(self) -> None:
-        self.arrays: Any = ()
-        self.at = 0
-
-    def next(self, shape: Any, dtype: Any) -> Any:
-        """The next planned array; new memory where none is planned."""
-        at = self.at
-        self.at = at + 1
-        if at < len(self.arrays):
-            found = self.arrays[at]
-            if found is None or found.shape != (shape if shape.__class__ is tuple else (shape,)) or found.dtype != dtype:
-                self.at += found is not None  # so that `at` shows that something else was asked for
-                return np.empty(shape, dtype)
-            return found
-        return np.empty(shape, dtype)
 
 
 class Program:
@@ -86,7 +63,7 @@ class Program:
             self.names[name] = getattr(np, name)
             self._named[id(self.names[name])] = name
         self._kept: list[Any] = []  # what `_named` knows by id
-        self.lines: list[tuple[str, Note | None]] = []
+        self.lines: list[Line] = []
         self.held: dict[Storage, list[str]] = {}  # the names of arrays made anew, by their memory
         self._bind()
         self.recording = recording
@@ -193,9 +170,9 @@ class Program:
 
     # ---- source
 
-    def line(self, text: str, note: Note | None = None) -> None:
+    def line(self, text: str, note: Note | None = None, step: Step | None = None) -> None:
         """Append a line of the program."""
-        self.lines.append((text, note))
+        self.lines.append(Line(text, note, step))
 
     def _hold(self, slot: Slot, text: str, note: Note) -> None:
         """Append a line that gives an array made anew its name."""
@@ -257,7 +234,7 @@ class Program:
         plan = self.plan
         if note in plan.steps:
             for step in plan.steps[note]:
-                self.line(self._step(step, note.name) + self._comment(note), note)
+                self.line(self._step(step, note.name) + self._comment(note), note, step)
             return
         pending = [(s, p) for s, p in zip(note.outs, note.paths, strict=True) if not plan.fixed(s.storage)]
         given = {s.storage for s in note.slots()}
@@ -365,59 +342,24 @@ class Program:
 
     def _compile(self) -> None:
         inputs = ", ".join(f"x{i}" for i in range(len(self.recording.inputs)))
-        body = "\n".join(f"    {text}" for text, _ in self.lines)
+        joiner = Joiner(lambda slot: self.array(slot) if self.plan.fixed(slot.storage) else None, self.slot, self.constant)
+        self.lines = joiner.joined(self.lines)
+        self.names["loops"], self._kept = joiner.loops.run, [*self._kept, *joiner.kept]
+        body = "\n".join(f"    {line.text}" for line in self.lines)
         self.code = f"def replay({inputs}):\n{body}\n"
-        self.guards = self._guards()
+        self.modules = Modules(self.recording.modules)
+        self.guards = unchanged(self, self.recording)
         guard = " and ".join(f"({test})" for test, _ in self.guards)
         source = self.code + f"\n\ndef valid({inputs}):\n    return {guard}\n"
         if self.simple:
-            source += f"\n\ndef fits({inputs}):\n    return {' and '.join([*self._alike(), *self._around(), guard])}\n"
+            tests = " and ".join([*alike(self, self.recording), *around(self, self.outer), guard])
+            source += f"\n\ndef fits({inputs}):\n    return {tests}\n"
         self.filename = f"<replay {_numbers()} of {self.name}>"
         linecache.cache[self.filename] = len(source), None, source.splitlines(True), self.filename
         self.hand = Hand()
         self.names |= {"hand": self.hand, "otherwise": self._otherwise}
         exec(compile(source, self.filename, "exec"), self.names)
         self.replay, self.valid, self.fits = self.names["replay"], self.names["valid"], self.names.get("fits")
-
-    def _alike(self) -> list[str]:
-        """What makes arguments those of this recording, where all are tensors."""
-        found = [f"{self.constant(get_default_dtype)}() is {self.constant(get_default_dtype())}"]
-        for i, t in enumerate(self.recording.inputs):
-            array = t._data
-            contiguous = "flags.c_contiguous" if array.flags.c_contiguous else f"strides == {array.strides}"
-            history = "None" if t._node is None else "not None"
-            found += [f"x{i}.__class__ is {self.constant(Tensor)}", f"x{i}._data.shape == {array.shape}",
-                      f"x{i}._data.dtype is {self.constant(array.dtype)}", f"x{i}._data.{contiguous}", f"x{i}._node is {history}"]
-            found += [f"x{i}._data is not x{j}._data" for j in range(i)]
-        return found
-
-    def _around(self) -> list[str]:
-        """What the step's function takes from around it is as it was."""
-        found = []
-        for get, before in self.outer:
-            now = f"{self.constant(get[0])}.cell_contents" if len(get) == 1 else f"{self.constant(get[0])}.get({get[1]!r})"
-            value = self.constant(before)
-            found.append(f"({now} is {value} or {self.constant(equal_numbers)}({now}, {value}))")
-        return found
-
-    def _guards(self) -> list[tuple[str, str]]:
-        """What must be as it was for a replay to do what the step would: tests, and what it means where one fails."""
-        self.modules = Modules(self.recording.modules)
-        found = [(f"{self.constant(changes)}.count == {self.constant(self.modules)}.count or {self.constant(self.modules)}.same()",
-                  "an attribute of a module")]
-        for slot in self.recording.slots.values():
-            if slot.kind == OUTSIDE:
-                tensor = self.constant(slot.source, "t")
-                node, what = slot.source._node, describe(slot.source)
-                found.append((f"{tensor}._data is {self.constant(slot.array)}", f"the array of a {what} tensor from outside"))
-                found.append((f"{tensor}._node is {'None' if node is None else self.constant(node, 'n')}",
-                              f"requires_grad or the history of a {what} tensor from outside"))
-        for node, none in self.recording.touched.items():
-            if none is not None:
-                found.append((f"{self.node(node)}.grad is {'None' if none else 'not None'}",
-                              f"whether a leaf of shape {node.shape} has a gradient"))
-                found.append((f"not {self.node(node)}.hooks", "a hook of a leaf"))
-        return found
 
     def why(self, inputs: Any) -> str | None:
         """What is not as it was, where something is not."""
@@ -450,55 +392,12 @@ class Program:
         while trace is not None:
             if trace.tb_frame.f_code.co_filename == self.filename:
                 number = trace.tb_lineno - 2
-                note = self.lines[number][1] if 0 <= number < len(self.lines) else None
+                notes = [line.note for line in self.lines for _ in line.text.split("\n")]
+                note = notes[number] if 0 <= number < len(notes) else None
                 if note is not None:
                     error.add_note(f"in {note.name}, called at {note.where()}, while a compiled step was replayed")
                 return
             trace = trace.tb_next
-
-
-class Modules:
-    """The modules that a step calls, as they are when it has been recorded."""
-
-    def __init__(self, modules: Any) -> None:
-        self.modules = list(modules)
-        self.count = changes.count
-        self.before = [self._of(m) for m in self.modules]
-
-    def _of(self, module: Any) -> dict[str, Any]:
-        hooks = module._hooks
-        return {**vars(module), "_hooks": () if hooks is None else tuple(tuple(kind.values()) for kind in vars(hooks).values())}
-
-    def same(self) -> bool:
-        """Whether all attributes are what they were; if so this is remembered."""
-        if self.changed() is not None:
-            return False
-        self.count = changes.count
-        return True
-
-    def changed(self) -> str | None:
-        """The first attribute that is not."""
-        for module, before in zip(self.modules, self.before, strict=True):
-            now = self._of(module)
-            for name in before | now:
-                a, b = now.get(name, self), before.get(name, self)
-                if a is not b and not equal_numbers(a, b) and not (name == "_hooks" and a == b):
-                    return f"the attribute {name} of a {type(module).__name__}"
-        return None
-
-
-def placed(array: Any, storage: Storage) -> Any:
-    """An array of the recording, in the memory that is planned for its storage."""
-    shift = array.ctypes.data - storage.root.ctypes.data
-    found = np.ndarray(array.shape, array.dtype, storage.memory, storage.offset + shift, array.strides)
-    if not array.flags.writeable:
-        found.flags.writeable = False
-    return found
-
-
-def equal_numbers(now: Any, before: Any) -> bool:
-    """Whether two objects are equal and of a type that is compared by value."""
-    return now.__class__ is before.__class__ and now.__class__ in SIMPLE and now == before
 
 
 def flat(value: Any) -> list[Any]:
