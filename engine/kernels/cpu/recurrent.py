@@ -102,18 +102,21 @@ def of_output(g: Any, out: Any) -> Any:
 
 @jit
 def copy(source: Any, target: Any) -> None:
+    """target = source."""
     for j in range(np.uint64(target.size)):
         target[j] = source[j]
 
 
 @jit
 def add(source: Any, target: Any) -> None:
+    """target += source."""
     for j in range(np.uint64(target.size)):
         target[j] += source[j]
 
 
 @jit
 def fill(target: Any, value: Any) -> None:
+    """All of target = value."""
     for j in range(np.uint64(target.size)):
         target[j] = value
 
