@@ -15,7 +15,7 @@ import numpy as np
 from chainrule.errors import AutogradError, DtypeError, ShapeError
 from chainrule.graph import Node, tick, wrap
 from chainrule.names import autograd, ops
-from chainrule.state import Flag, noting, state
+from chainrule.state import Flag, changes, noting, state
 from chainrule.tensor import Tensor
 
 _deposits = threading.Lock()  # two threads may finish at the same leaf
@@ -160,6 +160,7 @@ class Handle:
     def remove(self) -> None:
         """Take the hook away; again does nothing."""
         self.hooks.pop(self.key, None)
+        changes.count += 1
 
     def __enter__(self) -> "Handle":
         return self

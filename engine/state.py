@@ -39,6 +39,18 @@ class Special:
 special = Special()
 
 
+class Changes:
+    """How often an attribute or a hook of any module was set: while it is the same, all modules are as they were."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+changes = Changes()
+
+
 def noting() -> Any:
     """The recording of a compiled step that is going on in this thread (`replay.recording.Recording`), or None."""
     if special.count and (tracer := state.tracer) is not None and tracer.replays:

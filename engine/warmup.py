@@ -70,7 +70,7 @@ def _transposed_convolution() -> Any:
 @row
 def _pooling() -> Any:
     x = leaf(8, 16, 28, 28)
-    return F.max_pool2d(x, 2), F.max_pool2d(x, 3, stride=2, padding=1), F.avg_pool2d(x, 2), F.adaptive_avg_pool2d(x, 1)
+    return (F.max_pool2d(x, 2), F.max_pool2d(x, 2, return_indices=True)[0], F.avg_pool2d(x, 2), F.adaptive_avg_pool2d(x, 1))
 
 
 @row
@@ -99,7 +99,7 @@ def _normalization() -> Any:
 def _activations() -> Any:
     x = leaf(256, 512)
     return (F.relu(x), F.leaky_relu(x), F.elu(x), F.gelu(x), F.gelu(x, approximate="tanh"), F.silu(x), F.softplus(x), x.sigmoid(),
-            x.tanh(), x.exp())
+            x.tanh(), x.exp(), ops.erf(x))
 
 
 @row

@@ -13,7 +13,7 @@ from chainrule.errors import ShapeError
 from chainrule.fused import pick
 from chainrule.graph import Node, Op, Plan, record, wrap
 from chainrule.names import ops
-from chainrule.state import state
+from chainrule.state import changes, state
 from chainrule.tensor import Tensor
 
 
@@ -49,6 +49,7 @@ class Hooks:
             entries.clear()
         entries[key] = entry
         entries.update(others)
+        changes.count += 1
         return Handle(entries, key)
 
 

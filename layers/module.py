@@ -18,6 +18,7 @@ from chainrule.graph import no_grad
 from chainrule.layers.hooks import Hooked, call_with_hooks
 from chainrule.layers.paths import Paths, add_path, prefix_hint
 from chainrule.names import ops
+from chainrule.state import changes, noting, special
 from chainrule.tensor import Tensor
 
 __all__ = ["Module", "Parameter"]
@@ -108,6 +109,12 @@ class Module(Hooked, Paths):
             raise TypeError(f"{type(self).__name__}.{name} is a Parameter and {describe(value)} is not; write into it "
                             f"under no_grad() with {name}.copy_(value), or assign Parameter(value)")
         object.__setattr__(self, name, value)
+        changes.count += 1
+
+    def __delattr__(self, name: str) -> None:
+        """Take an attribute away."""
+        object.__delattr__(self, name)
+        changes.count += 1
 
     # ---- computing
 
@@ -118,6 +125,8 @@ class Module(Hooked, Paths):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """forward(*args, **kwargs) between the module's hooks. An exception from inside a layer says, in a note, which layer
         that was."""
+        if special.count and (recording := noting()) is not None:
+            recording.entered(self)
         try:
             if self._hooks is None:
                 return self.forward(*args, **kwargs)

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import chainrule as cr
 from chainrule.kernels import cpu, reference
 
 BACKENDS = {"reference": reference, "cpu": cpu}
@@ -133,6 +134,67 @@ def test_other_dtypes(backend: str, dtype: Any) -> None:
     y = xp.convolution(x, weight, **arguments)
     assert y.dtype == np.result_type(x, weight)
     np.testing.assert_array_equal(y, by_definition(x, weight, **arguments))
+
+
+@pytest.mark.parametrize("shape, kernel, settings_", [
+    ((5, 3, 20, 21), (7, 3, 3, 3), {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1}),
+    ((3, 4, 50), (4, 1, 5), {"stride": (2,), "padding": (2,), "dilation": (2,), "groups": 4}),
+])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_convolution_and_bias(shape: Any, kernel: Any, settings_: Any, dtype: Any) -> None:
+    """The affine kernel has the bits of its definition; the gradient of the bias comes with that of the weight."""
+    rng = np.random.default_rng(0)
+    x, weight, bias = (rng.standard_normal(s).astype(dtype) for s in (shape, kernel, kernel[:1]))
+    y = cpu.affine_convolution(x, weight, bias, **settings_)
+    apart = cpu.convolution(x, weight, **settings_) + bias.reshape(-1, *(1,) * (len(shape) - 2))
+    np.testing.assert_array_equal(y, apart, strict=True)
+    g = integers(1, y.shape, dtype)
+    for wanted in product((False, True), repeat=3):
+        found = cpu.affine_convolution_grad(g, x, weight, **settings_, wanted=wanted)
+        assert tuple(d is not None for d in found) == wanted
+    np.testing.assert_array_equal(found[2], g.sum((0, *range(2, g.ndim))), strict=True)
+    np.testing.assert_array_equal(found[1], cpu.convolution_weight(x, g, **settings_, size=kernel[2:]))
+    np.testing.assert_array_equal(found[0], cpu.convolution_transpose(g, weight, **settings_, size=shape[2:]))
+
+
+@pytest.mark.parametrize("groups", [1, 4])
+def test_the_number_of_threads_does_not_change_the_bits(groups: int) -> None:
+    arguments = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": groups}
+    rng = np.random.default_rng(0)
+    x, weight, g = (rng.standard_normal(s).astype(np.float32) for s in ((9, 4, 40, 40), (16, 4 // groups, 3, 3), (9, 16, 40, 40)))
+
+    def all_three() -> list[bytes]:
+        return [cpu.convolution(x, weight, **arguments).tobytes(),
+                cpu.convolution_transpose(g, weight, **arguments, size=(40, 40)).tobytes(),
+                cpu.convolution_weight(x, g, **arguments, size=(3, 3)).tobytes()]
+
+    before = cr.get_num_threads()
+    try:
+        cr.set_num_threads(1)
+        alone = all_three()
+        cr.set_num_threads(2)
+        assert all_three() == alone
+    finally:
+        cr.set_num_threads(before)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_finite_spreads_as_in_the_definition(backend: str, value: float) -> None:
+    """Also where the kernels work on positions between the rows, and in padding that they have and the definition has not."""
+    arguments = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1}
+    xp, rng = BACKENDS[backend], np.random.default_rng(0)
+    x, weight, g = (rng.integers(1, 5, s).astype(np.float32) for s in ((2, 3, 12, 12), (4, 3, 3, 3), (2, 4, 12, 12)))
+    x[0, 1, 5, 0] = value                                       # is not seen by the kernels' last column
+    found = xp.convolution_weight(x, g, **arguments, size=(3, 3))
+    finite = np.ones((4, 3, 3, 3), bool)
+    finite[:, 1, :, :2] = False
+    np.testing.assert_array_equal(np.isfinite(found), finite)
+    weight[2, 1, 0, 0] = value                                  # adds to inputs that lie below and right of it
+    found = xp.convolution_transpose(g, weight, **arguments, size=(12, 12))
+    finite = np.ones(found.shape, bool)
+    finite[:, 1, :11, :11] = False
+    np.testing.assert_array_equal(np.isfinite(found), finite)
 
 
 def test_float16_is_added_up_in_float32() -> None:

@@ -71,3 +71,63 @@ def test_other_dtypes_are_left_to_the_definition() -> None:
     x = normal(0, 2, 3).astype(np.float16)
     assert cpu.layer_norm(x, None, None, normalized_shape=(3,), eps=1e-5) is NotImplemented
     assert cpu.rms_norm(x, None, normalized_shape=(3,), eps=1e-5) is NotImplemented
+
+
+# Channels: runs of odd length, of several blocks, of one element; several tasks.
+IMAGES = [(4, 6, 7, 5), (3, 4, 2500), (33, 8), (5, 12, 31, 9), (16, 4, 1, 1)]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", IMAGES)
+def test_batch_norm(shape: tuple[int, ...], dtype: Any) -> None:
+    x, weight, bias = (normal(i, *s, dtype=dtype) + 1 for i, s in enumerate([shape, shape[1:2], shape[1:2]]))
+    check(lambda x, w, b: F.batch_norm(x, None, None, w, b, training=True), x, weight, bias, ulps=32)
+    check(lambda x: F.batch_norm(x, None, None, training=True), x, ulps=32)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("shape", IMAGES)
+def test_group_norm(shape: tuple[int, ...], groups: int, dtype: Any) -> None:
+    if shape[1] * int(np.prod(shape[2:])) // groups < 8:
+        pytest.skip("two or three elements, whose gradients all but cancel")
+    x, weight, bias = (normal(i, *s, dtype=dtype) + 1 for i, s in enumerate([shape, shape[1:2], shape[1:2]]))
+    check(lambda x, w, b: F.group_norm(x, groups, w, b), x, weight, bias, ulps=32)
+    check(lambda x: F.group_norm(x, groups), x, ulps=32)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", IMAGES)
+def test_batch_norm_by_running_statistics(shape: tuple[int, ...], dtype: Any) -> None:
+    channels = shape[1]
+    mean, var, weight, bias = (cr.Tensor(np.abs(normal(i, channels, dtype=dtype)) + 0.2) for i in range(4))
+
+    def function(x: Any) -> Any:
+        return F.batch_norm(x, *(t.to(x.dtype) for t in (mean, var, weight, bias)))
+
+    check(function, normal(5, *shape, dtype=dtype), ulps=16)
+    check(lambda x, w, b: F.batch_norm(x, mean.to(x.dtype), var.to(x.dtype), w, b), normal(5, *shape, dtype=dtype),
+          np.array(weight.data), np.array(bias.data), ulps=64)
+
+
+def test_strided_images_and_the_statistics_that_batch_norm_returns() -> None:
+    x = normal(0, 5, 6, 3, 4).transpose(3, 2, 0, 1)
+    check(lambda x: F.batch_norm(x, None, None, training=True), x, ulps=32)
+    check(lambda x: F.group_norm(x, 3), x, ulps=32)
+    check(lambda x: F.batch_norm(x, None, None, training=True), normal(1, 6, 9).T, ulps=32)
+    mean, var = cr.zeros(3, dtype=cr.float64), cr.ones(3, dtype=cr.float64)
+    F.batch_norm(cr.Tensor(x), mean, var, training=True, momentum=1.0)
+    np.testing.assert_allclose(mean.data, x.mean((0, 2, 3)), rtol=1e-12)
+    np.testing.assert_allclose(var.data, x.var((0, 2, 3), ddof=1), rtol=1e-12)
+    check(lambda x: cr.names.ops.batch_norm(x, None, None, eps=1e-5)[2], x, ulps=32)  # a gradient the kernel declines
+
+
+@pytest.mark.parametrize("function", [lambda x: F.batch_norm(x, None, None, training=True), lambda x: F.group_norm(x, 4)])
+def test_not_a_number_stays_in_its_channel(function: Any) -> None:
+    x = normal(0, 2, 4, 30, dtype=np.float32)
+    x[1, 2, 7], x[0, 1, 3] = np.nan, np.inf
+    found = results(function, (x,))
+    with cr.backend("reference"):
+        expected = results(function, (x,))
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(np.isnan(one), np.isnan(other))

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import chainrule as cr
+from chainrule import functional as F
 from chainrule.kernels import cpu, reference
 
 BACKENDS = {"reference": reference, "cpu": cpu}
@@ -19,8 +21,8 @@ BACKENDS = {"reference": reference, "cpu": cpu}
 def compiled_at_every_size() -> Iterator[None]:
     """The compiled kernels also take the small shapes that tests draw, over threads."""
     with pytest.MonkeyPatch.context() as patch:
-        for threshold in ("SMALLEST", "SHARED"):
-            patch.setattr(import_module("chainrule.kernels.cpu.pooling"), threshold, 1)
+        for file, threshold in product(("pooling", "maxima"), ("SMALLEST", "SHARED")):
+            patch.setattr(import_module(f"chainrule.kernels.cpu.{file}"), threshold, 1)
         yield
 
 
@@ -75,6 +77,38 @@ def test_max_pool_indices(backend: str, case: dict[str, Any]) -> None:
             expected[(n, c, *at)] = np.ravel_multi_index(chosen, size)
     found = BACKENDS[backend].max_pool_indices(x, **settings_, ceil_mode=case["ceil_mode"])
     np.testing.assert_array_equal(found, expected, strict=True)
+
+
+def check_max_pool(x: Any, geometry: dict[str, Any]) -> None:
+    """The kernel in one pass, and its gradient, against choosing, taking and adding."""
+    indices = reference.max_pool_indices(x, **geometry)
+    found, kept = cpu.max_pool(x, **geometry)
+    np.testing.assert_array_equal(found, reference.take_from_planes(x, indices), strict=True)
+    g = np.random.default_rng(1).integers(-4, 5, found.shape).astype(x.dtype)
+    del geometry["ceil_mode"]
+    (back,) = cpu.max_pool_grad(g, x, **kept, **geometry, wanted=(True,))
+    np.testing.assert_array_equal(back, reference.add_to_planes(g, indices, size=x.shape[2:]), strict=True)
+
+
+SPECIAL = [-np.inf, -1, -0.0, 0, 0.5, 2, np.inf, np.nan]
+
+
+@settings(max_examples=60, deadline=None)
+@given(case=cases(dilated=True))
+def test_max_pool_in_one_pass(case: dict[str, Any]) -> None:
+    if len(case["kernel"]) < 3 and case["shape"][0]:  # what has no elements is left to the definition
+        x = np.random.default_rng(case["seed"]).choice(SPECIAL, case["shape"]).astype(case["dtype"])
+        check_max_pool(x, {name: case[name] for name in ("kernel", "stride", "padding", "dilation", "ceil_mode")})
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("height, width", [(2, 2), (3, 7), (6, 31), (5, 32), (4, 33), (7, 70), (1, 9)])
+@pytest.mark.parametrize("ceil_mode", [False, True])
+def test_windows_of_two_by_two(dtype: Any, height: int, width: int, ceil_mode: bool) -> None:
+    x = np.random.default_rng(width).choice(SPECIAL, (3, 5, height, width)).astype(dtype)
+    if height > 1 or ceil_mode:
+        check_max_pool(x, {"kernel": (2, 2), "stride": (2, 2), "padding": (int(height == 1), 0), "dilation": (1, 1),
+                           "ceil_mode": ceil_mode})
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -172,6 +206,18 @@ def test_strided_and_other_dtypes(backend: str) -> None:
         np.testing.assert_array_equal(xp.max_pool_indices(narrow, **geometry, dilation=(1, 1)), indices, strict=True)
         np.testing.assert_array_equal(xp.average_pool(narrow, **average), mean.astype(dtype), strict=True)
         assert xp.average_pool_transpose(mean.astype(dtype), **average, size=(8, 6)).dtype == dtype
+
+
+def test_maximum_pooling_with_and_without_indices() -> None:
+    """The public function takes one way or the other; values, gradients and second derivatives are the same."""
+    x = cr.tensor(np.random.default_rng(0).standard_normal((2, 3, 9, 11)), requires_grad=True)
+    for arguments in ({"kernel_size": 2}, {"kernel_size": 3, "stride": 2, "padding": 1}, {"kernel_size": 2, "ceil_mode": True}):
+        one, (two, _) = F.max_pool2d(x, **arguments), F.max_pool2d(x, **arguments, return_indices=True)
+        np.testing.assert_array_equal(one.data, two.data)
+        gradients = [cr.grad((y**3).sum(), x, create_graph=True) for y in (one, two)]
+        first, second = ([d.data for d in cr.grad((g**2).sum(), x)] for g in (g[0] for g in gradients))
+        np.testing.assert_array_equal(gradients[0][0].data, gradients[1][0].data)
+        np.testing.assert_array_equal(first, second)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -9,7 +9,7 @@ from typing import Any
 from chainrule.errors import ShapeError
 from chainrule.functional.windows import Sizes, batched, sizes_of, unbatched, windows
 from chainrule.names import ops
-from chainrule.ops.convolution import convolution, convolution_transpose
+from chainrule.ops.convolution import affine_convolution, convolution, convolution_transpose
 from chainrule.tensor import Tensor
 
 __all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
@@ -33,11 +33,16 @@ def _biased(op: str, output: Tensor, bias: Any, rank: int) -> Tensor:
     """output (N, O, *S) + bias (O,) over the channel axis."""
     if bias is None:
         return output
-    bias = ops.as_tensor(bias)
-    if bias.shape != output.shape[1:2]:
-        raise ShapeError(f"{op}: the bias has shape {bias.shape}, it must have one number for each of the "
-                         f"{output.shape[1]} output channels: ({output.shape[1]},)")
-    found: Tensor = output + ops.reshape(bias, (-1, *(1,) * rank))
+    found: Tensor = output + ops.reshape(_bias(op, bias, output.shape[1]), (-1, *(1,) * rank))
+    return found
+
+
+def _bias(op: str, bias: Any, channels: int) -> Tensor:
+    """The bias as a tensor; ShapeError where it is not of shape (channels,)."""
+    found: Tensor = ops.as_tensor(bias)
+    if found.shape != (channels,):
+        raise ShapeError(f"{op}: the bias has shape {found.shape}, it must have one number for each of the {channels} output "
+                         f"channels: ({channels},)")
     return found
 
 
@@ -70,6 +75,10 @@ def _convolve(op: str, rank: int, input: Any, weight: Any, bias: Any, stride: An
                          f"{weight.shape} with groups={groups} takes {weight.shape[1] * groups}; the input's axes are "
                          "(batch, channels, ...), and the weight's second is input channels / groups")
     windows(op, input.shape[2:], kernel, stride, pads, dilation)
+    if bias is not None and not any(skipped):
+        output = affine_convolution(input, weight, _bias(op, bias, weight.shape[0]), stride=stride, padding=pads,
+                                    dilation=dilation, groups=groups)
+        return unbatched(output, keep)
     output = convolution(input, weight, stride=stride, padding=pads, dilation=dilation, groups=groups)
     if any(skipped):  # padded alike on both sides, the first window is one too many: it starts before the asked padding
         output = ops.getitem(output, (..., *(slice(n, None) for n in skipped)))

@@ -7,6 +7,7 @@ import numpy as np
 from chainrule.errors import DtypeError, ShapeError
 from chainrule.functional.activations import floating, logsigmoid
 from chainrule.functional.losses import floating_target, pair, reduction_of
+from chainrule.kernels.cpu.arrays import within
 from chainrule.names import ops
 from chainrule.ops import losses as rows
 from chainrule.ops.activations import softplus
@@ -32,8 +33,8 @@ def _class_weight(op: str, weight: Any, classes: int) -> Tensor | None:
 
 def _check_classes(op: str, values: Any, classes: int, ignore_index: int | None) -> None:
     """IndexError where a target is no class."""
-    if not values.size or (values.dtype.kind == "i" and values.view(f"u{values.itemsize}").max() < classes):
-        return  # a negative number is a very large one of the unsigned type: one sweep sees both ends
+    if within(values, classes):
+        return
     wrong = (values < 0) | (values >= classes)
     if ignore_index is not None:
         wrong &= values != ignore_index
@@ -67,7 +68,7 @@ def _rows(op: str, input: Tensor, target: Tensor, ignore_index: int | None) -> t
         input = ops.permute_dims(input, (0, *range(2, input.ndim), 1))
     if input.ndim != 2:
         input = ops.reshape(input, (target.numel(), classes))
-    return input, ops.reshape(target, (target.numel(),))
+    return input, target if target.ndim == 1 else ops.reshape(target, (target.numel(),))
 
 
 def nll_loss(input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,

@@ -48,6 +48,9 @@ def _max_pool(op: str, rank: int, input: Any, kernel_size: Any, stride: Any, pad
               ceil_mode: bool, return_indices: bool) -> Any:
     input, keep = batched(op, input, rank)
     kernel, stride, padding, dilation = _windows(op, rank, input, kernel_size, stride, padding, dilation, ceil_mode)
+    if not return_indices:
+        return unbatched(rows.max_pool(input, kernel=kernel, stride=stride, padding=padding, dilation=dilation,
+                                       ceil_mode=ceil_mode), keep)
     indices = rows.max_pool_indices(input, kernel=kernel, stride=stride, padding=padding, dilation=dilation,
                                     ceil_mode=ceil_mode)
     return _take(indices, input, keep, return_indices)

@@ -12,6 +12,9 @@ what the three maps compute.
 tensor([[[21., 32.]]])
 """
 
+from typing import Any
+
+from chainrule.fused import fused, register
 from chainrule.graph import Op
 
 __all__: list[str] = []
@@ -41,3 +44,11 @@ convolution_weight = Op(
         output, g, stride=stride, padding=padding, dilation=dilation, groups=groups, size=input_shape[2:]),
     output=lambda xp, g, input, stride, padding, dilation, groups: xp.convolution(
         input, g, stride=stride, padding=padding, dilation=dilation, groups=groups))
+
+
+@register
+@fused
+def affine_convolution(xp: Any, x: Any, weight: Any, bias: Any, *, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
+    """convolution of x (N, C, *S) with weight (O, C / groups, *K), + bias (O,) over the channel axis."""
+    out = xp.convolution(x, weight, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    return out + xp.reshape(bias, (-1, *(1,) * len(stride)))

@@ -5,6 +5,9 @@ derivatives, and `take_from_planes` has `add_to_planes` for an adjoint. Average 
 its adjoint for a row; so derivatives of any order stay among these.
 """
 
+from typing import Any
+
+from chainrule.fused import fused, register
 from chainrule.graph import Op
 
 __all__: list[str] = []
@@ -22,6 +25,16 @@ take_from_planes = Op("take_from_planes", "Of every (batch, channel) plane the e
 add_to_planes = Op("add_to_planes", "Planes of zeros with every element added at its flat position.",
                    input=lambda xp, g, indices: xp.take_from_planes(g, indices),
                    indices=None)
+
+
+
+@register
+@fused
+def max_pool(xp: Any, x: Any, *, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> Any:
+    """The maximum of each window of x (N, C, *S): chosen, then taken."""
+    indices = xp.max_pool_indices(x, kernel=kernel, stride=stride, padding=padding, dilation=dilation, ceil_mode=ceil_mode)
+    return xp.take_from_planes(x, indices)
+
 
 # input (N, C, *S) -> (N, C, *out)
 average_pool = Op(

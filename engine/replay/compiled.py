@@ -10,7 +10,9 @@ import numpy as np
 from chainrule import dtypes
 from chainrule.errors import CompileError, describe, warn
 from chainrule.graph import wrap
-from chainrule.replay.notes import ASSIGN
+from chainrule.layers.module import Module
+from chainrule.replay.guards import SIMPLE, Outer, Same
+from chainrule.replay.notes import ASSIGN, OUTSIDE
 from chainrule.replay.program import Program, flat
 from chainrule.replay.recording import Recording
 from chainrule.state import special, state
@@ -18,7 +20,6 @@ from chainrule.tensor import Tensor
 
 VARIANTS = 8  # recordings kept for one kind of arguments, which differ in what the step found outside
 MANY = 16  # recordings after which a warning asks whether something changes that should not
-SIMPLE = (int, float, str, bool, type(None), bytes, complex)
 
 
 class Compiled:
@@ -51,25 +52,42 @@ class Compiled:
         return made
 
     def __call__(self, *args: Any, **options: Any) -> Any:
+        me = threading.get_ident()
+        if self._owner == me and (not special.count or state.tracer is None):
+            raise CompileError(f"compile: {self.name} was called from inside its own replay")
+        program = self._last
+        if (program is not None and not special.count and not options and len(args) == program.count and program.fits is not None
+                and program.fits(*args)):  # the quick way, for tensors like the last
+            with self._lock:
+                self._owner = me
+                try:
+                    self.replays += 1
+                    return program.run(args)
+                finally:
+                    self._owner = None
         if special.count and (state.tracer is not None or state.anomaly or state.recomputing):
             return self.function(*args, **options)  # inside another recording it is part of that
-        inputs: list[Tensor] = []
-        key = self._key(args, options, inputs)
-        if self._owner == threading.get_ident():
-            raise CompileError(f"compile: {self.name} was called from inside its own replay")
         with self._lock:
-            self._owner = threading.get_ident()
+            self._owner = me
             try:
-                found = self.programs.get(key)
-                if found is not None and self._outer.same():
-                    for program in found:
-                        if program.valid(*inputs):
-                            self._last = program
-                            self.replays += 1
-                            return program.run(inputs)
-                return self._record(key, inputs, args, options)
+                return self._find(args, options)
             finally:
                 self._owner = None
+
+    def _find(self, args: Any, options: Any) -> Any:
+        inputs: list[Tensor] = []
+        key = self._key(args, options, inputs)
+        found = self.programs.get(key)
+        if found is not None and self._outer.same():
+            for program in found:
+                if program.valid(*inputs):
+                    if program is not found[0]:
+                        found.remove(program)
+                        found.insert(0, program)
+                    self._last = program
+                    self.replays += 1
+                    return program.run(inputs)
+        return self._record(key, inputs, args, options)
 
     # ---- which recording
 
@@ -96,7 +114,7 @@ class Compiled:
             return (array.shape, array.dtype, None if array.flags.c_contiguous else array.strides,
                     None if node is None else node.op is None)
         if value.__class__ in SIMPLE:
-            return value.__class__, value
+            return value.__class__, value if value else str(value)  # 0.0 and -0.0 are equal
         if value.__class__ in (tuple, list):
             return value.__class__, tuple(self._part(v, inputs) for v in value)
         if value.__class__ is dict:
@@ -108,17 +126,24 @@ class Compiled:
 
     def _record(self, key: Any, inputs: list[Tensor], args: Any, options: Any) -> Any:
         """Run the step and note what it does."""
-        reason = self._reason(key)
+        reason = self._reason(key, inputs)
         if not self._outer.same():
             self.programs.clear()
             self._outer.look()
         recording = Recording(inputs)
+        for value in (*args, *options.values(), *self._outer.seen, getattr(self.function, "__self__", self.function)):
+            if isinstance(value, Module):
+                recording.modules |= dict.fromkeys(value.modules())
         with recording:
             result = self.function(*args, **options)
-        program = Program(recording, result, self.name)
-        answer = detached(result, {id(t) for t in inputs})
-        kept = escaped(recording, result)
-        del recording, result
+        simple = not options and not special.count and len(args) == len(inputs)
+        program = Program(recording, result, self.name, simple, self._outer.parts())
+        own = {id(t) for t in inputs} | {id(s.source) for s in recording.slots.values() if s.kind == OUTSIDE}
+        answer = detached(result, own)
+        returned = {id(t._data) for t in flat(result) if isinstance(t, Tensor)}
+        del result  # a view holds the tensor that it is a view of
+        kept = escaped(recording, returned)
+        del recording
         if kept is not None:
             kept.refuse()
         variants = self.programs.setdefault(key, [])
@@ -131,13 +156,13 @@ class Compiled:
                  "being compiled where it is recorded anew each time")
         return answer
 
-    def _reason(self, key: Any) -> str:
+    def _reason(self, key: Any, inputs: list[Tensor]) -> str:
         if not self.reasons:
             return "it was called for the first time"
         if not self._outer.same():
             return f"{self._outer.changed()} is another object than before"
         if key in self.programs:
-            return "a parameter, its gradient or another tensor from outside is not as it was"
+            return f"{self.programs[key][0].why(inputs) or 'something'} is not as it was"
         return "the arguments differ in shape, dtype or value from those before"
 
     # ---- what can be seen of it
@@ -163,74 +188,10 @@ class Compiled:
         return f"<compiled {self.report()}>"
 
 
-class Same:
-    """An argument that is compared by identity."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Same) and other.value is self.value
-
-    def __hash__(self) -> int:
-        return id(self.value)
-
-
-class Outer:
-    """What a function takes from around it: the contents of its closure and its module's names that it uses."""
-
-    def __init__(self, function: Any) -> None:
-        function = getattr(function, "__func__", function)
-        self.cells: list[tuple[str, Any]] = []
-        self.names: list[str] = []
-        self.module: dict[str, Any] = getattr(function, "__globals__", {})
-        code = getattr(function, "__code__", None)
-        if code is not None:
-            self.cells = list(zip(code.co_freevars, function.__closure__ or (), strict=True))
-            self.names = sorted({n for c in codes(code) for n in c.co_names} & set(self.module))
-        self.look()
-
-    def _contents(self) -> list[Any]:
-        return [c.cell_contents if full(c) else None for _, c in self.cells] + [self.module.get(n) for n in self.names]
-
-    def look(self) -> None:
-        """Remember what is there now."""
-        self.seen = self._contents()
-
-    def same(self) -> bool:
-        """Whether it is still there."""
-        return all(now is before or (now.__class__ in SIMPLE and now.__class__ is before.__class__ and now == before)
-                   for now, before in zip(self._contents(), self.seen, strict=True))
-
-    def changed(self) -> str:
-        """The name of the first that is not."""
-        names = [n for n, _ in self.cells] + self.names
-        found = zip(names, self._contents(), self.seen, strict=True)
-        return next((n for n, now, before in found if now is not before), "something")
-
-
-def full(cell: Any) -> bool:
-    """Whether a cell of a closure holds something."""
-    try:
-        return cell.cell_contents is not None
-    except ValueError:
-        return False
-
-
-def codes(code: Any) -> Any:
-    """A function's code and that of the functions inside it."""
-    yield code
-    for c in code.co_consts:
-        if isinstance(c, types.CodeType):
-            yield from codes(c)
-
-
 def detached(value: Any, given: set[int]) -> Any:
     """What the step returns, without a history: a replay has none."""
     if isinstance(value, Tensor):
-        return value if id(value) in given or value.node is None or value.is_leaf else wrap(value._data)
+        return value if id(value) in given else wrap(value._data)
     if value.__class__ in (tuple, list):
         return value.__class__(detached(v, given) for v in value)
     if value.__class__ is dict:
@@ -253,9 +214,8 @@ class Escaped:
                            "instead")
 
 
-def escaped(recording: Recording, result: Any) -> Escaped | None:
-    """The first tensor that depends on the inputs, was not returned, and is still alive."""
-    returned = {id(t._data) for t in flat(result) if isinstance(t, Tensor)}
+def escaped(recording: Recording, returned: set[int]) -> Escaped | None:
+    """The first tensor that depends on the inputs, was not returned, and is still alive; `returned`: the ids of arrays."""
     returned |= {id(n.args[0].array) for n in recording.notes if n.kind == ASSIGN and n.args[0] is not None}
 
     def find() -> Escaped | None:

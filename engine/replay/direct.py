@@ -4,6 +4,7 @@ A note of a kernel becomes a few `Step`s with the result's array among their arg
 no row here is called as it is; a kernel that gets its arrays from `kernels.cpu.memory` gets planned ones all the same.
 """
 
+import sys
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,26 +14,35 @@ from chainrule.replay.notes import Note, Slot
 from chainrule.replay.recording import cast, copied
 
 
+class Seen(NamedTuple):
+    """An argument: a slot's array transposed, or its bytes seen as numbers of another dtype."""
+
+    slot: Slot
+    as_dtype: str = ""  # the name of NumPy's dtype; "" for the transpose
+
+
 class Step(NamedTuple):
-    """A call: arguments are slots and plain values."""
+    """A call: arguments are slots, their transposes, and plain values."""
 
     function: Any
     args: tuple[Any, ...]
     options: dict[str, Any] = {}
 
 
+BRANCHING = 4096  # elements above which np.where is quicker than copying under a mask, element by element
+ADD_REDUCE = np.add.reduce
 WIDE = (np.dtype(np.float32), np.dtype(np.float64))  # the dtypes in which sums accumulate as they are
 
 
 def _sum(out: Slot, x: Slot, *, axis: Any = None, keepdims: bool = False) -> list[Step] | None:
     if x.array.dtype not in WIDE:
         return None
-    return [Step(np.add.reduce, (x, axis, None, out, keepdims))]
+    return [Step(ADD_REDUCE, (x, axis, None, out, keepdims))]
 
 
 def _mean(out: Slot, x: Slot, *, axis: Any = None, keepdims: bool = False) -> list[Step] | None:
     total, count = _sum(out, x, axis=axis, keepdims=keepdims), x.array.size // max(out.array.size, 1)
-    return None if total is None or not count else [*total, Step(np.true_divide, (out, count), {"out": out})]
+    return None if total is None or not count else [*total, Step(np.true_divide, (out, weak(count, out.array.dtype)), {"out": out})]
 
 
 def _cast(out: Slot, x: Slot, dtype: Any = None) -> list[Step] | None:
@@ -44,16 +54,76 @@ def _copied(out: Slot, x: Slot) -> list[Step] | None:
 
 
 def _where(out: Slot, condition: Any, a: Any, b: Any) -> list[Step] | None:
-    for value in (a, b):
-        if isinstance(value, Slot) and value.array.dtype != out.array.dtype:
-            return None
-    if not isinstance(condition, Slot) or condition.array.dtype != np.bool_ or not (isinstance(a, Slot) or isinstance(b, Slot)):
+    slots = [v for v in (a, b) if isinstance(v, Slot)]
+    if not slots or any(v.array.dtype != out.array.dtype for v in slots):
         return None
-    return [Step(np.copyto, (out, b)), Step(np.copyto, (out, a, "same_kind", condition))]
+    if not isinstance(condition, Slot) or condition.array.dtype != np.bool_:
+        return None
+    if out.array.size <= BRANCHING:
+        return [Step(np.copyto, (out, b)), Step(np.copyto, (out, a, "same_kind", condition))]
+    arrays = (condition.array, slots[-1].array, out.array)
+    if not (str(a) == "0" and isinstance(b, Slot) and out.array.dtype in WIDE
+            and all(x.flags.c_contiguous and x.shape == out.array.shape for x in arrays)):
+        return None
+    # 0 or the element: without branches, by the bits. condition - 1 is 0 or all ones, as an integer as wide as the element
+    bits = f"int{8 * out.array.itemsize}"
+    keep = Step(np.subtract, (Seen(condition, "int8"), np.int8(1)), {"out": Seen(out, bits), "dtype": bits})
+    return [keep, Step(np.bitwise_and, (Seen(b, bits), Seen(out, bits)), {"out": Seen(out, bits)})]
 
 
 def _relu(out: Slot, x: Slot) -> list[Step] | None:
-    return [Step(np.maximum, (x, 0), {"out": out})]
+    return [Step(np.maximum, (x, weak(0, x.array.dtype)), {"out": out})]
+
+
+def weak(value: Any, dtype: Any) -> Any:
+    """A Python number beside an array of this dtype: as an array, which NumPy takes more quickly than a number."""
+    if value.__class__ not in (int, float) or dtype not in WIDE or abs(value) > 2**24 and value.__class__ is int:
+        return value
+    return _numbers.setdefault((value, str(value), dtype), np.asarray(value, dtype))
+
+
+_numbers: dict[Any, Any] = {}
+
+
+# ---- the affine map, where it is too small for a compiled kernel (see kernels/cpu/linear.py, of which these are the same calls)
+
+
+def _small(module: Any, x: Slot, weight: Slot) -> bool:
+    a, b = x.array, weight.array
+    return bool(a.ndim == 2 and a.size * b.shape[0] < module.SMALLEST and a.dtype == b.dtype)
+
+
+def _linear(module: Any, outs: dict[Any, Slot], x: Slot, weight: Slot, bias: Slot | None) -> list[Step] | None:
+    if not _small(module, x, weight):
+        return None
+    out = outs[()]
+    found = [Step(np.matmul, (x, Seen(weight)), {"out": out})]
+    return found if bias is None else [*found, Step(np.add, (out, bias), {"out": out})]
+
+
+def _linear_grad(module: Any, outs: dict[Any, Slot], g: Slot, x: Slot, weight: Slot, bias: Slot | None,
+                 wanted: Any) -> list[Step] | None:
+    if not _small(module, x, weight):
+        return None
+    found = []
+    if (0,) in outs:
+        found.append(Step(np.matmul, (g, weight), {"out": outs[(0,)]}))
+    if (1,) in outs:
+        found.append(Step(np.matmul, (Seen(g), x), {"out": outs[(1,)]}))
+    if (2,) in outs:
+        found.append(Step(ADD_REDUCE, (g, 0, None, outs[(2,)])))
+    return found
+
+
+def _small_relu(module: Any, outs: dict[Any, Slot], x: Slot) -> list[Step] | None:
+    return None if module.alike(module.STRAIGHT, x.array) else _relu(outs[()], x)
+
+
+COMPILED: dict[Any, Any] = {  # by module and name, so that none is imported for being looked up
+    ("chainrule.kernels.cpu.activations", "relu"): _small_relu,
+    ("chainrule.kernels.cpu.linear", "linear"): _linear,
+    ("chainrule.kernels.cpu.linear", "linear_grad"): _linear_grad,
+}
 
 
 ROWS: dict[Any, Any] = {
@@ -67,19 +137,30 @@ ROWS: dict[Any, Any] = {
 
 
 def steps(note: Note) -> list[Step] | None:
-    """The note's kernel as steps, its only result's slot being their last array; None where there is no row for it."""
-    if len(note.outs) != 1 or note.paths != [()] or note.asked:
+    """The note's kernel as steps that fill the slots of its results; None where there is no row for it."""
+    function = note.function
+    key = str(getattr(function, "__module__", "")), getattr(function, "__name__", "")
+    if note.asked or key in COMPILED:
+        row = None if note.asked else COMPILED[key]
+        return None if row is None else row(sys.modules[key[0]], dict(zip(note.paths, note.outs, strict=True)), *note.args)
+    if len(note.outs) != 1 or note.paths != [()]:
         return None
-    out, function = note.outs[0], note.function
+    out = note.outs[0]
     if isinstance(function, np.ufunc):
         if note.static or function.nout != 1 or len(note.args) != function.nin:
             return None
-        return [Step(function, tuple(note.args), {"out": out})]
+        dtypes = {a.array.dtype for a in note.args if isinstance(a, Slot)}
+        args = tuple(a if isinstance(a, Slot) or len(dtypes) > 1 else weak(a, *dtypes) for a in note.args)
+        return [Step(function, args, {"out": out})]
     row = ROWS.get(function) if getattr(function, "__hash__", None) else None
     found: list[Step] | None = None if row is None else row(out, *note.args, **note.static)
     return found
 
 
-def in_place(note: Note) -> bool:
-    """Whether the kernel may write its result over one of its arguments: it goes element by element."""
-    return isinstance(note.function, np.ufunc) and note.function.signature is None
+def overwritable(note: Note) -> list[Slot]:
+    """The arguments that the kernel may write its result over: it goes element by element."""
+    if note.function is np.where:
+        return [a for a in note.args[2:] if isinstance(a, Slot) and a.array.size <= BRANCHING]
+    if isinstance(note.function, np.ufunc) and note.function.signature is None or note.function is reference.relu:
+        return [a for a in note.args if isinstance(a, Slot)]
+    return []

@@ -7,7 +7,9 @@ another. An elementwise kernel writes over an argument that dies with it.
 
 from typing import Any
 
-from chainrule.replay.direct import Step, in_place, steps
+import numpy as np
+
+from chainrule.replay.direct import Step, overwritable, steps
 from chainrule.replay.notes import (
     ASSIGN,
     CONSTANT,
@@ -66,8 +68,9 @@ class Plan:
     # ---- what can be planned
 
     def _choose(self, outputs: list[Slot], inputs: set[Any]) -> None:
+        gradients = {n.outs[0].storage for n in self.notes if n.kind == COPY and n.target is not None}
         for slot in outputs:
-            slot.storage.taken |= slot.storage.root.nbytes > SMALL
+            slot.storage.taken |= slot.storage.root.nbytes > SMALL and slot.storage not in gradients
         for note in self.notes:
             if note.kind in (HOST, ASSIGN):
                 for slot in note.slots():
@@ -89,11 +92,10 @@ class Plan:
                     root = Storage(array, RESULT)
                 root.planned = bool(array.nbytes) and not root.taken
                 self.scratch[id(array)] = root
-            if made is not None and note.outs[0].storage.made is note:
-                out = note.outs[0]
-                if out.array is out.storage.root and dense(out.array) and out.array.nbytes and not out.storage.taken:
-                    out.storage.planned = True
-                    self.steps[note] = made
+            if made is not None and all(s.storage.made is note and whole(s) and not s.storage.taken for s in note.outs):
+                self.steps[note] = made
+                for slot in note.outs:
+                    slot.storage.planned = True
 
     def _lifetimes(self, outputs: list[Slot]) -> None:
         end = len(self.notes)
@@ -170,16 +172,17 @@ class Plan:
 
     def _overwritten(self, i: int, note: Note, storage: Storage) -> Storage | None:
         """The storage of an argument that dies with this note and that the result can be written over."""
-        if note not in self.steps or not in_place(note):
+        if note not in self.steps:
             return None
         root = storage.root
-        for slot in note.args:
-            if isinstance(slot, Slot):
-                other: Storage = slot.storage
-                if (other.planned and not other.kept and other.offset >= 0 and other.dies == i and slot.array.dtype == root.dtype
-                        and slot.array.strides == root.strides and slot.array.shape == root.shape
-                        and slot.array.nbytes == other.root.nbytes):
-                    return other
+        for slot in overwritable(note):
+            other: Storage = slot.storage
+            if (other.planned and not other.kept and other.offset >= 0 and other.dies == i and slot.array.dtype == root.dtype
+                    and slot.array.strides == root.strides and slot.array.shape == root.shape
+                    and slot.array.nbytes == other.root.nbytes):
+                there = note.outs[0], slot  # where() begins with a copy of what lies there already
+                self.steps[note] = [s for s in self.steps[note] if s.function is not np.copyto or s.args[:2] != there]
+                return other
         return None
 
     def fixed(self, storage: Storage) -> bool:
@@ -192,6 +195,12 @@ def rounded(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
+def whole(slot: Slot) -> bool:
+    """Whether a slot's array is all of its memory."""
+    array, root = slot.array, slot.storage.root
+    return bool(array.nbytes) and (array.flags.c_contiguous and array.nbytes == root.nbytes or array is root and dense(array))
+
+
 def dense(array: Any) -> bool:
     """Whether an array fills its memory without gaps or overlaps, in whatever order of its axes."""
     expected = array.itemsize
@@ -200,3 +209,34 @@ def dense(array: Any) -> bool:
             return False
         expected *= n
     return True
+
+
+def placed(array: Any, storage: Storage) -> Any:
+    """An array of the recording, in the memory that is planned for its storage."""
+    shift = array.ctypes.data - storage.root.ctypes.data
+    found = np.ndarray(array.shape, array.dtype, storage.memory, storage.offset + shift, array.strides)
+    if not array.flags.writeable:
+        found.flags.writeable = False
+    return found
+
+
+class Hand:
+    """Hands planned arrays to a kernel that asks `kernels.cpu.memory` for them, in the order of the recording."""
+
+    __slots__ = ("arrays", "at")
+
+    def __init__(self) -> None:
+        self.arrays: Any = ()
+        self.at = 0
+
+    def next(self, shape: Any, dtype: Any) -> Any:
+        """The next planned array; new memory where none is planned."""
+        at = self.at
+        self.at = at + 1
+        if at < len(self.arrays):
+            found = self.arrays[at]
+            if found is None or found.shape != (shape if shape.__class__ is tuple else (shape,)) or found.dtype != dtype:
+                self.at += found is not None  # so that `at` shows that something else was asked for
+                return np.empty(shape, dtype)
+            return found
+        return np.empty(shape, dtype)

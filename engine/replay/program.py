@@ -16,7 +16,9 @@ from chainrule.errors import CompileError
 from chainrule.graph import tick, wrap
 from chainrule.kernels.cpu import memory
 from chainrule.random import key_of
-from chainrule.replay.direct import Step
+from chainrule.replay.direct import ADD_REDUCE, Seen, Step
+from chainrule.replay.guards import Modules, alike, around, unchanged
+from chainrule.replay.joining import Joiner, Line
 from chainrule.replay.notes import (
     ACCUMULATE,
     ASSIGN,
@@ -28,12 +30,13 @@ from chainrule.replay.notes import (
     INPUT,
     KEY,
     OUTSIDE,
+    RESULT,
     WRITE,
     Note,
     Slot,
     Storage,
 )
-from chainrule.replay.planning import Plan
+from chainrule.replay.planning import SMALL, Hand, Plan, placed
 from chainrule.replay.recording import Recording
 from chainrule.tensor import Tensor
 
@@ -41,49 +44,34 @@ NUMBERED = {"c", "n", "t", "out", "now", "hand", "valid", "replay"}  # hints tha
 _numbers = itertools.count(1).__next__
 
 
-class Hand:
-    """Hands planned arrays to a kernel that asks `kernels.cpu.memory` for them, in the order of the recording."""
-
-    __slots__ = ("arrays", "at")
-
-    def __init__(self) -> None:
-        self.arrays: Any = ()
-        self.at = 0
-
-    def next(self, shape: Any, dtype: Any) -> Any:
-        """The next planned array; new memory where none is planned."""
-        at = self.at
-        self.at = at + 1
-        if at < len(self.arrays):
-            found = self.arrays[at]
-            if found is None or found.shape != (shape if shape.__class__ is tuple else (shape,)) or found.dtype != dtype:
-                self.at += found is not None  # so that `at` shows that something else was asked for
-                return np.empty(shape, dtype)
-            return found
-        return np.empty(shape, dtype)
-
-
 class Program:
     """What replays a recording: `run(inputs)`, while `valid(inputs)`."""
 
-    def __init__(self, recording: Recording, result: Any, name: str) -> None:
-        self.name = name
+    def __init__(self, recording: Recording, result: Any, name: str, simple: bool, outer: Any) -> None:
+        self.name, self.outer = name, outer
+        leaves = all(t._node is None or t._node.op is None for t in recording.inputs)
+        self.simple = simple and leaves and len({id(t._data) for t in recording.inputs}) == len(recording.inputs)
+        self.count = len(recording.inputs)
         outputs = [t for t in flat(result) if isinstance(t, Tensor)]
         given = {id(t): i for i, t in enumerate(recording.inputs)}
         returned = [recording.slot(t) for t in outputs if id(t) not in given]
         self._nodes = {node: slot.source for node, slot in recording.leaves.items() if slot.kind == INPUT}
         self.plan = Plan(recording.notes, returned, set(self._nodes))
-        self.names: dict[str, Any] = {"wrap": wrap, "tick": tick, "asarray": np.asarray, "copyto": np.copyto}
+        self.names: dict[str, Any] = {"wrap": wrap, "tick": tick, "asarray": np.asarray}
         self._named: dict[int, str] = {}
+        for name in ("copyto", "add", "matmul"):
+            self.names[name] = getattr(np, name)
+            self._named[id(self.names[name])] = name
         self._kept: list[Any] = []  # what `_named` knows by id
-        self.lines: list[tuple[str, Note | None]] = []
+        self.lines: list[Line] = []
+        self.held: dict[Storage, list[str]] = {}  # the names of arrays made anew, by their memory
         self._bind()
         self.recording = recording
         self._given = given
         self._write(result)
         self._compile()
         self.calls = sum(n.kind not in (DRAW, ASSIGN) for n in self.plan.notes)
-        del self.recording, self._given
+        del self.recording, self._given, self.outer
 
     # ---- names
 
@@ -133,6 +121,8 @@ class Program:
         """An argument as source."""
         if isinstance(value, Slot):
             return self._host(value) if host else self.slot(value)
+        if isinstance(value, Seen):
+            return self._seen(value)
         if value is None or value is Ellipsis or value.__class__ in (bool, int, str):
             return repr(value)
         if value.__class__ is float:
@@ -160,6 +150,16 @@ class Program:
             self.names[name] = self.array(slot)
         return name
 
+    def _seen(self, seen: Seen) -> str:
+        """An array transposed, or as another dtype."""
+        name = self.slot(seen.slot)
+        if not self.plan.fixed(seen.slot.storage):
+            return f"{name}.view({seen.as_dtype!r})" if seen.as_dtype else f"{name}.T"
+        array = self.array(seen.slot)
+        name += f"_{seen.as_dtype}" if seen.as_dtype else "T"
+        self.names[name] = array.view(seen.as_dtype) if seen.as_dtype else array.T
+        return name
+
     def _host(self, slot: Slot) -> str:
         """A tensor for a function of Python's."""
         return f"x{slot.source}" if slot.kind == INPUT else f"wrap({self.slot(slot)})"
@@ -170,9 +170,15 @@ class Program:
 
     # ---- source
 
-    def line(self, text: str, note: Note | None = None) -> None:
+    def line(self, text: str, note: Note | None = None, step: Step | None = None) -> None:
         """Append a line of the program."""
-        self.lines.append((text, note))
+        self.lines.append(Line(text, note, step))
+
+    def _hold(self, slot: Slot, text: str, note: Note) -> None:
+        """Append a line that gives an array made anew its name."""
+        self.line(f"v{slot.index} = {text}", note)
+        if slot.storage.kind == RESULT:
+            self.held.setdefault(slot.storage, []).append(f"v{slot.index}")
 
     def _write(self, result: Any) -> None:
         recording = self.recording
@@ -184,15 +190,24 @@ class Program:
         for storage in self.plan.restored:
             whole = self.constant(placed(storage.root, storage), "restored")
             self.line(f"copyto({whole}, {self.constant(storage.snapshot)})")
+        self.position = -1
         for note in self.plan.notes:
+            self.position += 1
             {DRAW: self._draw, CHECK: self._look, HOST: self._call, COPY: self._deposit, ACCUMULATE: self._accumulate,
              ASSIGN: self._assign, WRITE: self._change}.get(note.kind, self._kernel)(note)
+            self._release(note)
         stamped = dict.fromkeys(self._stamps())
         if stamped:
             self.line("now = tick()")
             for name in stamped:
                 self.line(f"{name}[0] = now")
         self.line(f"return {self._returned(result)}")
+
+    def _release(self, note: Note) -> None:
+        """Let go of new arrays after their last use, so that the next ones get their memory."""
+        for storage in dict.fromkeys(s.storage for s in (*note.slots(), *note.outs)):
+            if storage in self.held and storage.dies == self.position and storage.root.nbytes > SMALL:
+                self.line(f"del {', '.join(self.held.pop(storage))}")
 
     def _stamps(self) -> Any:
         """The counters of writes of memory from outside, which a graph made outside may depend on."""
@@ -212,14 +227,14 @@ class Program:
     def _step(self, step: Step, name: str) -> str:
         arguments = [self.expression(a) for a in step.args] + [f"{k}={self.expression(v)}" for k, v in step.options.items()]
         function = step.function
-        hint = getattr(function, "__name__", None) or name
-        return f"{self.constant(function, name if hint in ('reduce', '<lambda>') else hint)}({', '.join(arguments)})"
+        hint = "add_reduce" if function is ADD_REDUCE else getattr(function, "__name__", None) or name
+        return f"{self.constant(function, hint)}({', '.join(arguments)})"
 
     def _kernel(self, note: Note) -> None:
         plan = self.plan
         if note in plan.steps:
             for step in plan.steps[note]:
-                self.line(self._step(step, note.name) + self._comment(note), note)
+                self.line(self._step(step, note.name) + self._comment(note), note, step)
             return
         pending = [(s, p) for s, p in zip(note.outs, note.paths, strict=True) if not plan.fixed(s.storage)]
         given = {s.storage for s in note.slots()}
@@ -233,12 +248,13 @@ class Program:
             self.line(call + self._comment(note), note)
         elif [p for _, p in pending] == [()]:
             slot = pending[0][0]
-            self.line(f"v{slot.index} = {f'asarray({call})' if not slot.array.shape else call}" + self._comment(note), note)
+            self._hold(slot, (f"asarray({call})" if not slot.array.shape else call) + self._comment(note), note)
         else:
             self.line(f"out = {call}" + self._comment(note), note)
             for slot, path in pending:
                 part = f"out{''.join(f'[{p!r}]' for p in path)}"
-                self.line(f"v{slot.index} = {f'asarray({part})' if not slot.array.shape else part}", note)
+                self._hold(slot, f"asarray({part})" if not slot.array.shape else part, note)
+            self.line("del out")
         if note.asked:
             self.line(f"if hand.at != {len(note.asked)}: otherwise()", note)
             self.line("hand.arrays = ()", note)
@@ -251,7 +267,7 @@ class Program:
         call = self._step(Step(note.function, tuple(note.args)), note.name)
         if note.outs:
             slot = note.outs[0]
-            self.line(f"v{slot.index} = {call}" + self._comment(note), note)
+            self._hold(slot, call + self._comment(note), note)
             self.line(f"if v{slot.index}.shape != {slot.array.shape!r}: otherwise()", note)
         elif note.expected is None:
             self.line(call, note)
@@ -267,7 +283,7 @@ class Program:
             return
         self.line(f"out = {call}", note)
         for slot, path in zip(note.outs, note.paths, strict=True):
-            self.line(f"v{slot.index} = out{''.join(f'[{p}]' for p in path)}._data{self._comment(note)}", note)
+            self._hold(slot, f"out{''.join(f'[{p}]' for p in path)}._data{self._comment(note)}", note)
             self.line(f"if v{slot.index}.shape != {slot.array.shape!r}: otherwise()", note)
 
     def _deposit(self, note: Note) -> None:
@@ -326,31 +342,32 @@ class Program:
 
     def _compile(self) -> None:
         inputs = ", ".join(f"x{i}" for i in range(len(self.recording.inputs)))
-        body = "\n".join(f"    {text}" for text, _ in self.lines)
+        joiner = Joiner(lambda slot: self.array(slot) if self.plan.fixed(slot.storage) else None, self.slot, self.constant)
+        self.lines = joiner.joined(self.lines)
+        self.names["loops"], self._kept = joiner.loops.run, [*self._kept, *joiner.kept]
+        body = "\n".join(f"    {line.text}" for line in self.lines)
         self.code = f"def replay({inputs}):\n{body}\n"
-        guard = " and ".join(self._guards()) or "True"
+        self.modules = Modules(self.recording.modules)
+        self.guards = unchanged(self, self.recording)
+        guard = " and ".join(f"({test})" for test, _ in self.guards)
         source = self.code + f"\n\ndef valid({inputs}):\n    return {guard}\n"
+        if self.simple:
+            tests = " and ".join([*alike(self, self.recording), *around(self, self.outer), guard])
+            source += f"\n\ndef fits({inputs}):\n    return {tests}\n"
         self.filename = f"<replay {_numbers()} of {self.name}>"
         linecache.cache[self.filename] = len(source), None, source.splitlines(True), self.filename
         self.hand = Hand()
         self.names |= {"hand": self.hand, "otherwise": self._otherwise}
         exec(compile(source, self.filename, "exec"), self.names)
-        self.replay, self.valid = self.names["replay"], self.names["valid"]
+        self.replay, self.valid, self.fits = self.names["replay"], self.names["valid"], self.names.get("fits")
 
-    def _guards(self) -> list[str]:
-        """What must be as it was for a replay to do what the step would."""
-        found = []
-        for slot in self.recording.slots.values():
-            if slot.kind == OUTSIDE:
-                tensor = self.constant(slot.source, "t")
-                found.append(f"{tensor}._data is {self.constant(slot.array)}")
-                node = slot.source._node
-                found.append(f"{tensor}._node is {'None' if node is None else self.constant(node, 'n')}")
-        for node, none in self.recording.touched.items():
-            if none is not None:
-                found.append(f"{self.node(node)}.grad is {'None' if none else 'not None'}")
-                found.append(f"not {self.node(node)}.hooks")
-        return found
+    def why(self, inputs: Any) -> str | None:
+        """What is not as it was, where something is not."""
+        names = self.names | {f"x{i}": t for i, t in enumerate(inputs)}
+        for test, meaning in self.guards:
+            if not eval(test, names):
+                return self.modules.changed() or meaning
+        return None
 
     @staticmethod
     def _otherwise() -> None:
@@ -375,20 +392,12 @@ class Program:
         while trace is not None:
             if trace.tb_frame.f_code.co_filename == self.filename:
                 number = trace.tb_lineno - 2
-                note = self.lines[number][1] if 0 <= number < len(self.lines) else None
+                notes = [line.note for line in self.lines for _ in line.text.split("\n")]
+                note = notes[number] if 0 <= number < len(notes) else None
                 if note is not None:
                     error.add_note(f"in {note.name}, called at {note.where()}, while a compiled step was replayed")
                 return
             trace = trace.tb_next
-
-
-def placed(array: Any, storage: Storage) -> Any:
-    """An array of the recording, in the memory that is planned for its storage."""
-    shift = array.ctypes.data - storage.root.ctypes.data
-    found = np.ndarray(array.shape, array.dtype, storage.memory, storage.offset + shift, array.strides)
-    if not array.flags.writeable:
-        found.flags.writeable = False
-    return found
 
 
 def flat(value: Any) -> list[Any]:

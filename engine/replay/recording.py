@@ -137,7 +137,8 @@ class Recording:
     def made(self, tensor: Tensor) -> None:
         """A tensor was made of an array that no op computed."""
         array = tensor._data
-        if id(array) in self.slots:
+        if id(array) in self.slots:  # detach()
+            self.computed_tensors.append(weakref.ref(tensor))
             return
         storage = self.storages.get(id(owner(array)))
         if storage is not None and storage.kind != CONSTANT:

@@ -30,12 +30,25 @@ WHERE = {
     "scaled_dot_product_attention": "attention",
     "scaled_dot_product_attention_grad": "attention",
     # convolution
+    "affine_convolution": "convolution",
+    "affine_convolution_grad": "convolution",
     "convolution": "convolution",
     "convolution_transpose": "convolution",
     "convolution_weight": "convolution",
     # ctc
     "ctc_loss": "ctc",
     "ctc_loss_grad": "ctc",
+    # elementwise
+    "erf": "elementwise",
+    "exp": "elementwise",
+    "exp_grad": "elementwise",
+    "sigmoid": "elementwise",
+    "sigmoid_grad": "elementwise",
+    "tanh": "elementwise",
+    "tanh_grad": "elementwise",
+    # embedding
+    "embedding": "embedding",
+    "embedding_adjoint": "embedding",
     # linear
     "linear": "linear",
     "linear_grad": "linear",
@@ -47,6 +60,12 @@ WHERE = {
     # matmul
     "matmul": "matmul",
     # normalization
+    "batch_norm": "channels",
+    "batch_norm_by_running": "channels",
+    "batch_norm_by_running_grad": "channels",
+    "batch_norm_grad": "channels",
+    "group_norm": "channels",
+    "group_norm_grad": "channels",
     "layer_norm": "normalization",
     "layer_norm_grad": "normalization",
     "rms_norm": "normalization",
@@ -57,19 +76,36 @@ WHERE = {
     "scale_and_clamp": "optimizers",
     "sgd_step": "optimizers",
     "sum_of_squares": "optimizers",
+    # maxima
+    "max_pool": "maxima",
+    "max_pool_grad": "maxima",
     # pooling
     "add_to_planes": "pooling",
     "average_pool": "pooling",
     "average_pool_transpose": "pooling",
     "max_pool_indices": "pooling",
     "take_from_planes": "pooling",
+    # random
+    "dropout": "random",
+    "philox": "random",
+    "random_integers": "random",
+    "random_normal": "random",
+    "random_uniform": "random",
     # recurrent
-    "gru": "recurrent",
-    "gru_grad": "recurrent",
-    "lstm": "recurrent",
-    "lstm_grad": "recurrent",
-    "rnn": "recurrent",
-    "rnn_grad": "recurrent",
+    "gru": "gru",
+    "gru_grad": "gru",
+    "lstm": "lstm",
+    "lstm_grad": "lstm",
+    "rnn": "rnn",
+    "rnn_grad": "rnn",
+    # reductions
+    "mean": "reductions",
+    "sum": "reductions",
+    # softmax
+    "log_softmax": "softmax",
+    "log_softmax_grad": "softmax",
+    "softmax": "softmax",
+    "softmax_grad": "softmax",
 }
 
 

@@ -4,11 +4,10 @@ from collections.abc import Callable
 from inspect import signature
 from typing import Any
 
-import numba
 import numpy as np
 
 from chainrule.kernels.cpu.arrays import flat
-from chainrule.kernels.cpu.exponential import OPTIONS
+from chainrule.kernels.cpu.exponential import inlined
 from chainrule.kernels.cpu.jit import tasks
 from chainrule.kernels.cpu.memory import empty
 
@@ -34,13 +33,15 @@ class Elementwise:
                   f"        result[begin + j] = function({', '.join(elements)})\n")
         code = function.__code__
         space: dict[str, Any] = {"__name__": function.__module__, "np": np, "CHUNK": CHUNK,
-                                 "function": numba.njit(**OPTIONS)(function)}
+                                 "function": inlined(function)}
         exec(compile("\n" * (code.co_firstlineno - 1) + source, code.co_filename, "exec"), space)
         self.chunks = tasks(space[name])
 
     def __call__(self, first: Any, *others: Any) -> Any:
         """An array of the first one's shape and dtype, float32 or float64."""
-        out, real = empty(first.shape, first.dtype), first.dtype.type
-        rest = [flat(a) if i < self.arrays else real(a) for i, a in enumerate(others, 1)]
-        self.chunks(-(-out.size // CHUNK), flat(first), *rest, out.reshape(-1))
+        out = empty(first.shape, first.dtype)
+        if others:
+            real = first.dtype.type
+            others = tuple([flat(a) if i < self.arrays else real(a) for i, a in enumerate(others, 1)])
+        self.chunks(-(-out.size // CHUNK), flat(first), *others, out.reshape(-1))
         return out

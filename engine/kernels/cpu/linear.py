@@ -29,7 +29,8 @@ def linear(x: Any, weight: Any, bias: Any) -> Any:
     if x.shape[-1] != weight.shape[1]:
         raise ValueError(f"linear: x of shape {x.shape} has {x.shape[-1]} features, but the weight of shape "
                          f"{weight.shape} (out, in) takes {weight.shape[1]}")
-    return product(rows_of(x), weight.T, bias).reshape(*x.shape[:-1], weight.shape[0])
+    out = product(rows_of(x), weight.T, bias)
+    return out if x.ndim == 2 else out.reshape(*x.shape[:-1], weight.shape[0])
 
 
 def linear_grad(g: Any, x: Any, weight: Any, bias: Any, wanted: tuple[bool, bool, bool]) -> Any:
@@ -48,7 +49,7 @@ def linear_grad(g: Any, x: Any, weight: Any, bias: Any, wanted: tuple[bool, bool
     count = len(x)
     if count * outputs * inputs < SMALLEST:
         return (np.matmul(rows, weight).reshape(shape) if wanted[0] else None,
-                np.matmul(rows.T, x) if wanted[1] else None, rows.sum(0) if biased else None)
+                np.matmul(rows.T, x) if wanted[1] else None, np.add.reduce(rows, 0) if biased else None)
     (rows, ldg, turned_g), (x, ldx, turned_x), (weight, ldw, turned_w) = layout(rows), layout(x), layout(weight)
     if turned_g:
         rows, ldg = np.ascontiguousarray(rows), outputs

@@ -145,8 +145,12 @@ def declines(*arrays: Any) -> bool:
     """Whether the kernels cannot take these arrays: they must be all float32 or all float64, in the machine's order, aligned.
     None stands for an array that is not there."""
     dtype = arrays[0].dtype
-    return not USABLE or dtype not in SCALARS or any(
-        array is not None and (array.dtype != dtype or not array.flags.aligned) for array in arrays)
+    if not USABLE or dtype not in SCALARS:
+        return True
+    for array in arrays:
+        if array is not None and ((array.dtype is not dtype and array.dtype != dtype) or not array.flags.aligned):
+            return True
+    return False
 
 
 def product(a: Any, b: Any, bias: Any = None) -> Any:

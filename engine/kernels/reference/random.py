@@ -47,18 +47,20 @@ def philox(key: tuple[int, int], shape: tuple[int, ...]) -> Any:
     return out.reshape(-1)[:size].reshape(shape)
 
 
-def random_uniform(key: tuple[int, int], shape: tuple[int, ...], dtype: Any) -> Any:
+# `bits` draws: a backend that draws the same bits more quickly passes its own function.
+
+def random_uniform(key: tuple[int, int], shape: tuple[int, ...], dtype: Any, bits: Any = philox) -> Any:
     """Uniform on [0, 1): multiples of 2^-11, 2^-24 or 2^-53 for float16, 32, 64, each as likely."""
     dtype = np.dtype(dtype)
     if dtype == np.float64:
-        words = philox(key, (*shape, 2))
+        words = bits(key, (*shape, 2))
         high, low = words[..., 0] >> 5, words[..., 1] >> 6
         return np.asarray((high * 67108864.0 + low) * 2.0**-53)
-    bits = 11 if dtype == np.float16 else 24
-    return np.asarray((philox(key, shape) >> (32 - bits)).astype(np.float32) * np.float32(2.0**-bits)).astype(dtype)
+    digits = 11 if dtype == np.float16 else 24
+    return np.asarray((bits(key, shape) >> (32 - digits)).astype(np.float32) * np.float32(2.0**-digits)).astype(dtype)
 
 
-def random_normal(key: tuple[int, int], shape: tuple[int, ...], dtype: Any) -> Any:
+def random_normal(key: tuple[int, int], shape: tuple[int, ...], dtype: Any, bits: Any = philox) -> Any:
     """Standard normal, by the transformation of Box and Muller (1958): sqrt(-2 log u) times cos and sin of 2πv.
 
     The bits under it are the same everywhere; log, cos and sin may differ in the last place between processors.
@@ -67,9 +69,9 @@ def random_normal(key: tuple[int, int], shape: tuple[int, ...], dtype: Any) -> A
     size = prod(shape)
     pairs = -(-size // 2)
     if dtype == np.float64:
-        u, v = 1 - random_uniform(key, (pairs, 2), dtype).T  # in (0, 1]: the logarithm is finite
+        u, v = 1 - random_uniform(key, (pairs, 2), dtype, bits).T  # in (0, 1]: the logarithm is finite
     else:
-        words = philox(key, (pairs, 2)).T
+        words = bits(key, (pairs, 2)).T
         u = (words[0].astype(np.float64) + 0.5).astype(np.float32) * np.float32(2.0**-32)
         v = (words[1] >> 8).astype(np.float32) * np.float32(2.0**-24)
     radius, angle = np.sqrt(-2 * np.log(u)), v * u.dtype.type(2 * np.pi)
@@ -77,20 +79,25 @@ def random_normal(key: tuple[int, int], shape: tuple[int, ...], dtype: Any) -> A
     return np.asarray(out.astype(dtype, copy=False))
 
 
-def random_integers(key: tuple[int, int], shape: tuple[int, ...], low: int, high: int) -> Any:
+def random_integers(key: tuple[int, int], shape: tuple[int, ...], low: int, high: int, bits: Any = philox) -> Any:
     """Integers of [low, high), int64, from 64 bits each: the remainder's bias is below (high - low) / 2^64."""
-    words = philox(key, (*shape, 2)).astype(np.uint64)
-    bits = np.asarray(words[..., 0] << HALF | words[..., 1])
+    words = bits(key, (*shape, 2)).astype(np.uint64)
+    numbers = np.asarray(words[..., 0] << HALF | words[..., 1])
     span = high - low
     if span < 2**64:
-        bits = bits % np.uint64(span)
-    return (bits + np.uint64(low % 2**64)).astype(np.int64)  # modulo 2^64, as int64 arithmetic is
+        numbers = numbers % np.uint64(span)
+    return (numbers + np.uint64(low % 2**64)).astype(np.int64)  # modulo 2^64, as int64 arithmetic is
 
 
-def dropout(x: Any, *, key: tuple[int, int], p: float, scale: float, shape: tuple[int, ...]) -> Any:
+def least(p: float) -> int:
+    """Words below this are dropped: a share p of them."""
+    return min(round(p * 2**32), 2**32)
+
+
+def dropout(x: Any, *, key: tuple[int, int], p: float, scale: float, shape: tuple[int, ...], bits: Any = philox) -> Any:
     """x times `scale` where the key's bits say keep (with probability 1 - p), times 0 elsewhere.
 
     `shape` is the mask's, which broadcasts to x's: one decision for many elements.
     """
-    keep = philox(key, shape) >= np.uint64(min(round(p * 2**32), 2**32))
+    keep = bits(key, shape) >= np.uint64(least(p))
     return x * np.multiply(keep, scale, dtype=x.dtype)

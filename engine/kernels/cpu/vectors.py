@@ -1,0 +1,238 @@
+"""The inner loops of direct convolution, written with explicit vectors.
+
+A compiler vectorises a loop along one axis; what makes a sum of products fast is to keep a whole tile of sums in registers,
+so that each number that is read from memory is used several times. The two loops here keep a tile of `outputs` × `pieces` vectors:
+
+    multiply     out[o, j]  +=  Σ_q weight[q, o] source[offset_q + j]      o < outputs, j < the tile's width
+    correlate    out[o, q]  +=  Σ_t left[o, t] source[offset_q + t]        o < outputs, q < pieces
+
+For every step of the sum, the first reads `pieces` vectors and `outputs` numbers, and multiplies and adds outputs × pieces
+times; with 8 × 3 vectors of 512 bits these are 24 of the 32 registers, and two multiplications a cycle wait for nothing
+else. `offset_q` says where in the source the q-th kernel element looks: that makes a matrix product a convolution, and
+nothing is copied into columns. Each is there as a `_tile` and as a `_line` of one output, for what has no second one.
+
+They are built as LLVM's intermediate code, which has vector types: numba has none.
+"""
+
+from typing import Any
+
+import llvmlite.binding as llvm
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+__all__ = ["Code", "LINE", "OUTPUTS", "PIECES", "VECTOR", "correlate_line", "correlate_tile", "move_row",
+           "multiply_line", "multiply_tile"]
+
+_FEATURES = llvm.get_host_cpu_features()
+VECTOR = 64 if _FEATURES.get("avx512f") else 32 if _FEATURES.get("avx2") else 16  # bytes of a vector
+OUTPUTS = 4 if VECTOR == 32 else 8  # AVX2 has 16 registers, the others 32
+PIECES, LINE = 3, 8  # vectors of a tile's row, and of a line
+
+_INT = ir.IntType(64)
+_CONTRACT = ("contract",)  # a product and a sum may be one instruction
+
+
+class Code:
+    """Writes the instructions of one function, for arrays of one dtype.
+
+    load_some, store_some and their likes reach no further than `left` elements, and read zeros there.
+    """
+
+    def __init__(self, context: Any, builder: Any, array: Any) -> None:
+        self.context, self.builder = context, builder
+        self.real = context.get_data_type(array.dtype)
+        self.lanes: int = VECTOR * 8 // array.dtype.bitwidth
+        self.real_bytes = VECTOR // self.lanes
+        self.vector, self.bytes = ir.VectorType(self.real, self.lanes), ir.VectorType(ir.IntType(8), self.lanes)
+
+    def pointer(self, array: Any, value: Any, *shifts: Any) -> Any:
+        """Where the array's element number sum(shifts) lies."""
+        data = self.context.make_array(array)(self.context, self.builder, value).data
+        for shift in shifts:
+            data = self.builder.gep(data, [shift])
+        return data
+
+    def step(self, pointer: Any, count: int) -> Any:
+        return self.builder.gep(pointer, [_INT(count)])
+
+    def load(self, pointer: Any) -> Any:
+        found = self.builder.load(self.builder.bitcast(pointer, self.vector.as_pointer()))
+        found.align = self.real_bytes
+        return found
+
+    def store(self, value: Any, pointer: Any) -> None:
+        self.builder.store(value, self.builder.bitcast(pointer, self.vector.as_pointer())).align = self.real_bytes
+
+    def _mask(self, left: Any) -> Any:
+        """(i < left) for each lane i."""
+        many = self.builder.insert_element(ir.Constant(ir.VectorType(_INT, self.lanes), ir.Undefined), left, ir.IntType(32)(0))
+        many = self._shuffled(many, many, [0] * self.lanes)
+        return self.builder.icmp_signed("<", ir.Constant(many.type, list(range(self.lanes))), many)
+
+    def _shuffled(self, a: Any, b: Any, places: list[int]) -> Any:
+        return self.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), len(places)), places))
+
+    def _masked(self, name: str, vector: Any, result: Any, *arguments: Any) -> Any:
+        kind = f"v{vector.count}{'i8' if vector == self.bytes else f'f{self.real_bytes * 8}'}"
+        function = cgutils.get_or_insert_function(self.builder.module, ir.FunctionType(result, [a.type for a in arguments]),
+                                                  f"llvm.masked.{name}.{kind}.p0")
+        return self.builder.call(function, arguments)
+
+    def load_some(self, pointer: Any, left: Any, vector: Any) -> Any:
+        pointer = self.builder.bitcast(pointer, vector.as_pointer())
+        align = ir.IntType(32)(1 if vector == self.bytes else self.real_bytes)
+        return self._masked("load", vector, vector, pointer, align, self._mask(left), ir.Constant(vector, None))
+
+    def store_some(self, value: Any, pointer: Any, left: Any) -> None:
+        pointer = self.builder.bitcast(pointer, value.type.as_pointer())
+        align = ir.IntType(32)(1 if value.type == self.bytes else self.real_bytes)
+        self._masked("store", value.type, ir.VoidType(), value, pointer, align, self._mask(left))
+
+    def _two(self, pointer: Any, j: Any, left: Any) -> list[tuple[Any, Any]]:
+        """Where the elements from 2 j on lie, in two vectors, and how many of each are among 2 * left."""
+        first = self.builder.gep(pointer, [self.builder.mul(j, _INT(2))])
+        twice = self.builder.mul(left, _INT(2))
+        return [(first, twice), (self.step(first, self.lanes), self.builder.sub(twice, _INT(self.lanes)))]
+
+    def load_pairs(self, pointer: Any, j: Any, left: Any) -> list[Any]:
+        """The even and the odd ones of the elements from 2 j on."""
+        a, b = (self.load_some(place, count, self.vector) for place, count in self._two(pointer, j, left))
+        return [self._shuffled(a, b, list(range(s, 2 * self.lanes, 2))) for s in (0, 1)]
+
+    def store_pairs(self, even: Any, odd: Any, pointer: Any, j: Any, left: Any) -> None:
+        """The inverse of load_pairs."""
+        for half, (place, count) in enumerate(self._two(pointer, j, left)):
+            places = [half * self.lanes // 2 + i // 2 + i % 2 * self.lanes for i in range(self.lanes)]
+            self.store_some(self._shuffled(even, odd, places), place, count)
+
+    def numbers(self, number: int) -> Any:
+        """A vector of bytes, all of them the number."""
+        return ir.Constant(self.bytes, [number] * self.lanes)
+
+    def spread(self, number: Any) -> Any:
+        """A vector of one number repeated."""
+        first = self.builder.insert_element(ir.Constant(self.vector, ir.Undefined), number, ir.IntType(32)(0))
+        return self._shuffled(first, first, [0] * self.lanes)
+
+    def registers(self, outputs: int, pieces: int) -> list[list[Any]]:
+        """outputs × pieces vectors of zeros."""
+        zero = ir.Constant(self.vector, None)
+        return [[cgutils.alloca_once_value(self.builder, zero) for _ in range(pieces)] for _ in range(outputs)]
+
+    def accumulate(self, register: Any, a: Any, b: Any) -> None:
+        product = self.builder.fmul(a, b, flags=_CONTRACT)
+        self.builder.store(self.builder.fadd(self.builder.load(register), product, flags=_CONTRACT), register)
+
+    def prefetch(self, pointer: Any) -> None:
+        """Ask for the line of memory at the pointer, which is soon to be read; it need not exist."""
+        pointer = self.builder.bitcast(pointer, ir.IntType(8).as_pointer())
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type, *[ir.IntType(32)] * 3])
+        function = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0")
+        self.builder.call(function, [pointer, *(ir.IntType(32)(n) for n in (0, 3, 1))])
+
+    def total(self, register: Any) -> Any:
+        """The sum of a vector's lanes: its halves are added until one number is left."""
+        value, lanes = self.builder.load(register), self.lanes
+        while lanes > 1:
+            lanes //= 2
+            value = self.builder.fadd(*(self._shuffled(value, value, list(range(start, start + lanes))) for start in (0, lanes)))
+        return self.builder.extract_element(value, ir.IntType(32)(0))
+
+
+def _multiply(outputs: int, pieces: int) -> Any:
+    @intrinsic
+    def multiply(typing: Any, out: Any, to: Any, pitch: Any, weight: Any, first: Any, source: Any, at: Any, offsets: Any,
+                 begin: Any, end: Any, fresh: Any) -> Any:
+        """out[to + o * pitch + j] (+)= Σ_{begin <= q < end} weight[first + q * outputs + o] source[at + offsets[q] + j]
+
+        for o < outputs and j < pieces vectors. The sum is written where `fresh`, else added. All arrays are flat.
+        """
+        def build(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            out, to, pitch, weight, first, source, at, offsets, begin, end, fresh = values
+            kinds = signature.args
+            code = Code(context, builder, kinds[0])
+            sums = code.registers(outputs, pieces)
+            origin = code.pointer(kinds[5], source, at)
+            weights = code.pointer(kinds[3], weight, first)
+            shifts = code.pointer(kinds[7], offsets)
+            with cgutils.for_range_slice(builder, begin, end, _INT(1), _INT) as (q, _):
+                seen = builder.gep(origin, [builder.load(builder.gep(shifts, [q]))])
+                vectors = [code.load(code.step(seen, code.lanes * piece)) for piece in range(pieces)]
+                factors = builder.gep(weights, [builder.mul(q, _INT(outputs))])
+                for o in range(outputs):
+                    factor = code.spread(builder.load(code.step(factors, o)))
+                    for piece in range(pieces):
+                        code.accumulate(sums[o][piece], factor, vectors[piece])
+            places = [[code.step(code.pointer(kinds[0], out, to, builder.mul(pitch, _INT(o))), code.lanes * piece)
+                       for piece in range(pieces)] for o in range(outputs)]
+            with builder.if_else(fresh) as (then, otherwise):
+                for way, adds in ((then, False), (otherwise, True)):
+                    with way:
+                        for o in range(outputs):
+                            for piece in range(pieces):
+                                value = builder.load(sums[o][piece])
+                                if adds:
+                                    value = builder.fadd(code.load(places[o][piece]), value)
+                                code.store(value, places[o][piece])
+            return context.get_dummy_value()
+
+        number = types.int64
+        return types.void(out, number, number, weight, number, source, number, offsets, number, number, types.boolean), build
+    return multiply
+
+
+def _correlate(outputs: int, pieces: int) -> Any:
+    @intrinsic
+    def correlate(typing: Any, out: Any, to: Any, pitch: Any, left: Any, first: Any, row: Any, source: Any, offsets: Any,
+                  begin: Any, length: Any) -> Any:
+        """out[to + o * pitch + q] += Σ_{t < length} left[first + o * row + t] source[offsets[begin + q] + t]
+
+        for o < outputs and q < pieces; `length` is a multiple of a vector's lanes. All arrays are flat.
+        """
+        def build(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            out, to, pitch, left, first, row, source, offsets, begin, length = values
+            kinds = signature.args
+            code = Code(context, builder, kinds[0])
+            sums = code.registers(outputs, pieces)
+            shifts = code.pointer(kinds[7], offsets, begin)
+            seen = [code.pointer(kinds[6], source, builder.load(code.step(shifts, q))) for q in range(pieces)]
+            lines = [code.pointer(kinds[3], left, first, builder.mul(row, _INT(o))) for o in range(outputs)]
+            with cgutils.for_range_slice(builder, _INT(0), length, _INT(code.lanes), _INT) as (t, _):
+                vectors = [code.load(builder.gep(place, [t])) for place in seen]
+                for o in range(outputs):
+                    other = code.load(builder.gep(lines[o], [t]))
+                    for q in range(pieces):
+                        code.accumulate(sums[o][q], other, vectors[q])
+            for o in range(outputs):
+                for q in range(pieces):
+                    place = code.step(code.pointer(kinds[0], out, to, builder.mul(pitch, _INT(o))), q)
+                    builder.store(builder.fadd(builder.load(place), code.total(sums[o][q])), place)
+            return context.get_dummy_value()
+
+        number = types.int64
+        return types.void(out, number, number, left, number, number, source, offsets, number, number), build
+    return correlate
+
+
+@intrinsic
+def move_row(typing: Any, out: Any, to: Any, source: Any, at: Any, count: Any, shift: Any) -> Any:
+    """out[to + j] = source[at + j] + shift for j < count: rows are short, and what is left over is one vector too."""
+    def build(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        out, to, source, at, count, shift = values
+        kinds = signature.args
+        code = Code(context, builder, kinds[0])
+        target, origin, more = code.pointer(kinds[0], out, to), code.pointer(kinds[2], source, at), code.spread(shift)
+        with cgutils.for_range_slice(builder, _INT(0), count, _INT(code.lanes), _INT) as (j, _):
+            left = builder.sub(count, j)
+            value = code.load_some(builder.gep(origin, [j]), left, code.vector)
+            code.store_some(builder.fadd(value, more), builder.gep(target, [j]), left)
+        return context.get_dummy_value()
+
+    number = types.int64
+    return types.void(out, number, source, number, number, out.dtype), build
+
+
+multiply_tile, multiply_line = _multiply(OUTPUTS, PIECES), _multiply(1, LINE)
+correlate_tile, correlate_line = _correlate(OUTPUTS, PIECES), _correlate(1, PIECES)
