@@ -88,6 +88,61 @@ def test_strided_inputs() -> None:
         np.testing.assert_array_equal(a, b)
 
 
+def test_heads_of_one_projection_are_read_and_written_where_they_lie() -> None:
+    """(N, T, 3, H, D) -> three (N, H, T, D), and a result that is (N, T, H, D) in memory: joining the heads copies nothing."""
+    projected = draw(2, 70, 3, 4, 8, dtype=np.float32)
+    cut = projected.transpose(2, 0, 3, 1, 4)
+    strided, plain = [answers(given, is_causal=True) for given in (list(cut), [np.ascontiguousarray(a) for a in cut])]
+    for a, b in zip(strided, plain, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert strided[0].transpose(0, 2, 1, 3).flags.c_contiguous
+    x = Tensor(projected.reshape(2, 70, 96), requires_grad=True)
+    query, key, value = x.reshape(2, 70, 3, 4, 8).permute(2, 0, 3, 1, 4)
+    joined = attention(query, key, value, is_causal=True).transpose(1, 2).reshape(2, 70, 32)
+    seed = np.cos(np.arange(plain[0].size)).reshape(plain[0].shape).astype(np.float32).transpose(0, 2, 1, 3).reshape(2, 70, 32)
+    joined.backward(Tensor(seed))
+    for i, gradient in enumerate(plain[1:]):
+        np.testing.assert_array_equal(x.grad.numpy().reshape(2, 70, 3, 4, 8).transpose(2, 0, 3, 1, 4)[i], gradient)
+
+
+@pytest.mark.parametrize(("lead", "heads", "options"), [
+    ((), (), {}), ((2,), (2,), {"is_causal": True}), ((4,), (1,), {"enable_gqa": True, "is_causal": True}), ((3,), (1,), {})])
+@pytest.mark.parametrize(("length", "keys"), [(300, 517), (517, 300)])
+def test_few_heads_whose_keys_are_several_tasks(lead: Any, heads: Any, options: Any, length: int, keys: int) -> None:
+    given = inputs(length, keys, lead, heads)
+    compare(given, **options)
+    if not options:
+        compare(given, np.random.default_rng(0).random((length, keys)) < 0.01)  # many see nothing
+
+
+def test_sizes_and_masks_drawn_at_random() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(25):
+        length, keys, size, width = (int(n) for n in rng.integers(1, [260, 260, 70, 70]))
+        batch, heads = (int(n) for n in rng.integers(1, 4, 2))
+        given = [draw(batch, n, heads, m).transpose(0, 2, 1, 3) if rng.random() < 0.5 else draw(batch, heads, n, m)
+                 for n, m in ((length, size), (keys, size), (keys, width))]
+        if rng.random() < 0.3:
+            given[1] = given[1][:, :, ::-1]
+        shape = [n if rng.random() < 0.7 else 1 for n in (batch, heads, length, keys)]
+        mask = [None, rng.random(shape) < 0.7, draw(*shape)][int(rng.integers(3))]
+        if mask is not None and rng.random() < 0.3:
+            mask = np.asfortranarray(mask)
+        compare(given, mask, is_causal=mask is None and bool(rng.integers(2)))
+
+
+def test_same_bits_with_any_number_of_threads() -> None:
+    given, mask = inputs(200, 260, (2, 3), dtype=np.float32), np.random.default_rng(0).random((200, 260)) < 0.5
+    before, found = cr.get_num_threads(), []
+    for threads in (1, 2):
+        cr.set_num_threads(threads)
+        found.append([*answers(given), *answers(given, is_causal=True), *answers(given, mask),
+                      *answers([a[0, :1] for a in given], is_causal=True)])
+    cr.set_num_threads(before)
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 @pytest.mark.parametrize("backend", ["cpu", "reference"])
 @pytest.mark.parametrize("additive", [False, True])
 def test_a_query_that_sees_nothing(backend: str, additive: bool) -> None:

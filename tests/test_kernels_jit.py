@@ -4,6 +4,7 @@ What could abort or hang a process runs in a process of its own.
 """
 
 import os
+import platform
 import subprocess
 import sys
 import threading
@@ -240,6 +241,24 @@ def test_bits_do_not_depend_on_the_number_of_threads(monkeypatch: pytest.MonkeyP
         np.testing.assert_array_equal(one, other, strict=True)
 
 
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told to keep memory")
+@pytest.mark.parametrize("said", [False, True])
+def test_memory_that_was_freed_is_kept_unless_the_user_said_otherwise(said: bool) -> None:
+    """Arrays of 40 MB (10,000 pages) are taken and freed again and again."""
+    faults = run("""
+import resource
+import numpy as np
+from chainrule.kernels.cpu import memory
+def step():
+    return [np.ones(1 << 20, np.float32) for _ in range(10)]
+step()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(5): step()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+""", **({"MALLOC_TRIM_THRESHOLD_": "100000"} if said else {}))
+    assert (int(faults) < 100) == (not said)
+
+
 @jit.jit
 def _first_not_a_number(x: Any) -> int:
     for i in range(x.size):
@@ -279,3 +298,19 @@ def test_results_of_several_threads_are_their_own() -> None:
         thread.join()
     for i, x in enumerate(inputs):
         np.testing.assert_allclose(found[i], x @ weight.T, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left as they are")
+def test_what_a_step_frees_is_kept_for_the_next() -> None:
+    """No page is asked of the system again."""
+    assert run("""
+from resource import RUSAGE_SELF, getrusage
+import chainrule
+import numpy as np
+def faults():
+    arrays = [np.ones(1 << 20) for _ in range(5)]
+    del arrays
+    return getrusage(RUSAGE_SELF).ru_minflt
+first = faults()
+print(faults() - first < 1000)     # five times 8 MB are 10,000 pages
+""") == "True"
