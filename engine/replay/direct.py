@@ -115,7 +115,12 @@ def _linear_grad(module: Any, outs: dict[Any, Slot], g: Slot, x: Slot, weight: S
     return found
 
 
+def _small_relu(module: Any, outs: dict[Any, Slot], x: Slot) -> list[Step] | None:
+    return None if module.alike(module.STRAIGHT, x.array) else _relu(outs[()], x)
+
+
 COMPILED: dict[Any, Any] = {  # by module and name, so that none is imported for being looked up
+    ("chainrule.kernels.cpu.activations", "relu"): _small_relu,
     ("chainrule.kernels.cpu.linear", "linear"): _linear,
     ("chainrule.kernels.cpu.linear", "linear_grad"): _linear_grad,
 }

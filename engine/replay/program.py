@@ -18,6 +18,7 @@ from chainrule.kernels.cpu import memory
 from chainrule.random import key_of
 from chainrule.replay.direct import ADD_REDUCE, Seen, Step
 from chainrule.replay.guards import Modules, alike, around, unchanged
+from chainrule.replay.joining import Joiner, Line
 from chainrule.replay.notes import (
     ACCUMULATE,
     ASSIGN,
@@ -62,7 +63,7 @@ class Program:
             self.names[name] = getattr(np, name)
             self._named[id(self.names[name])] = name
         self._kept: list[Any] = []  # what `_named` knows by id
-        self.lines: list[tuple[str, Note | None]] = []
+        self.lines: list[Line] = []
         self.held: dict[Storage, list[str]] = {}  # the names of arrays made anew, by their memory
         self._bind()
         self.recording = recording
@@ -169,9 +170,9 @@ class Program:
 
     # ---- source
 
-    def line(self, text: str, note: Note | None = None) -> None:
+    def line(self, text: str, note: Note | None = None, step: Step | None = None) -> None:
         """Append a line of the program."""
-        self.lines.append((text, note))
+        self.lines.append(Line(text, note, step))
 
     def _hold(self, slot: Slot, text: str, note: Note) -> None:
         """Append a line that gives an array made anew its name."""
@@ -233,7 +234,7 @@ class Program:
         plan = self.plan
         if note in plan.steps:
             for step in plan.steps[note]:
-                self.line(self._step(step, note.name) + self._comment(note), note)
+                self.line(self._step(step, note.name) + self._comment(note), note, step)
             return
         pending = [(s, p) for s, p in zip(note.outs, note.paths, strict=True) if not plan.fixed(s.storage)]
         given = {s.storage for s in note.slots()}
@@ -341,7 +342,10 @@ class Program:
 
     def _compile(self) -> None:
         inputs = ", ".join(f"x{i}" for i in range(len(self.recording.inputs)))
-        body = "\n".join(f"    {text}" for text, _ in self.lines)
+        joiner = Joiner(lambda slot: self.array(slot) if self.plan.fixed(slot.storage) else None, self.slot, self.constant)
+        self.lines = joiner.joined(self.lines)
+        self.names["loops"], self._kept = joiner.loops.run, [*self._kept, *joiner.kept]
+        body = "\n".join(f"    {line.text}" for line in self.lines)
         self.code = f"def replay({inputs}):\n{body}\n"
         self.modules = Modules(self.recording.modules)
         self.guards = unchanged(self, self.recording)
@@ -388,7 +392,8 @@ class Program:
         while trace is not None:
             if trace.tb_frame.f_code.co_filename == self.filename:
                 number = trace.tb_lineno - 2
-                note = self.lines[number][1] if 0 <= number < len(self.lines) else None
+                notes = [line.note for line in self.lines for _ in line.text.split("\n")]
+                note = notes[number] if 0 <= number < len(notes) else None
                 if note is not None:
                     error.add_note(f"in {note.name}, called at {note.where()}, while a compiled step was replayed")
                 return
