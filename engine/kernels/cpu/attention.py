@@ -265,7 +265,7 @@ def _lying_like(x: Any, shape: tuple[int, ...]) -> Any:
     found = None if x.flags.c_contiguous or x.ndim != len(shape) else _memory_order(x.strides)
     if found is None:
         return empty(shape, x.dtype)
-    return empty([shape[axis] for axis in found[0]], x.dtype).transpose(found[1])
+    return empty(tuple(shape[axis] for axis in found[0]), x.dtype).transpose(found[1])
 
 
 def _turned_mask(mask: Any, keys: int, like: Any) -> Any:
