@@ -131,13 +131,14 @@ def _apply(task: int, source: Any, packed: Any, offsets: Any, segments: Any, bia
 @tasks
 def _correlate(task: int, x: Any, y: Any, offsets: Any, sums: Any, totals: Any, stride: Any, padding: Any, shape: Any,
                images: int, band: int, width: int, part: int) -> None:
-    """sums (shares, G, channel blocks, output parts * part, Q) of zeros += each share's part of the adjoint in the weight.
+    """sums (shares, G, channel blocks, output blocks, Q, lines) of zeros += each share's part of the adjoint in the weight.
 
-    Q is that of a block of `width` input channels, a multiple of PIECES; `part` output channels are worked on together.
-    totals (shares, O) of zeros += the sums of y, if it has elements.
+    Q is that of a block of `width` input channels, a multiple of PIECES; `part` output channels are worked on together, `lines`
+    make a tile. totals (shares, O) of zeros += the sums of y, if it has elements.
     """
     batch, outputs, height, across = y.shape
-    shares, groups, blocks, parts, kernel = sums.shape[0], sums.shape[1], sums.shape[2], sums.shape[3] // part, sums.shape[4]
+    shares, groups, blocks, kernel, tile = sums.shape[0], sums.shape[1], sums.shape[2], sums.shape[4], sums.shape[5]
+    parts = sums.shape[3] * tile // part
     inner, share = x.shape[1] // groups, outputs // groups
     own, group = task // (groups * blocks * parts), task // (blocks * parts) % groups
     block, lowest = task // parts % blocks, task % parts * part
@@ -148,7 +149,7 @@ def _correlate(task: int, x: Any, y: Any, offsets: Any, sums: Any, totals: Any, 
     run = -(-pitch // lanes) * lanes
     buffer, given = np.zeros(width * above * beside * pitch + columns + lanes, x.dtype), np.zeros(part * run, x.dtype)
     output, result, bands = y.reshape(-1), sums.reshape(-1), -(-height // band)
-    start = (((own * groups + group) * blocks + block) * sums.shape[3] + lowest) * kernel
+    start = (((own * groups + group) * blocks + block) * sums.shape[3] * tile + lowest) * kernel
     units = -(-batch // images) * bands
     for unit in range(own * units // shares, (own + 1) * units // shares):
         first, top = unit // bands * images, unit % bands * band
@@ -174,12 +175,13 @@ def _correlate(task: int, x: Any, y: Any, offsets: Any, sums: Any, totals: Any, 
                 for t in range(np.uint64(length)):
                     total += given[at + t]
                 totals[own, channel] += total
-        for o in range(0, lines, min(part, OUTPUTS)):
+        for o in range(0, lines, tile):
             for q in range(0, kernel, PIECES):
-                if part == 1:
-                    correlate_line(result, start + q, kernel, given, 0, run, buffer, offsets, q, padded)
+                to = start + o * kernel + q * tile
+                if tile == 1:
+                    correlate_line(result, to, given, o * run, run, buffer, offsets, q, padded)
                 else:
-                    correlate_tile(result, start + o * kernel + q, kernel, given, o * run, run, buffer, offsets, q, padded)
+                    correlate_tile(result, to, given, o * run, run, buffer, offsets, q, padded)
 
 
 def _lines(outputs: int) -> int:
@@ -321,8 +323,8 @@ def _weight_plan(batch: int, inner: int, share: int, groups: int, out: Pair, ker
     offsets = _table(width, pitch, vertical, across, across[0], columns).reshape(-1)
     taps = len(offsets)
     offsets = np.concatenate([offsets, np.zeros(_up(taps, PIECES) - taps, np.int64)])
-    return (offsets, (shares, groups, blocks, parts * part, len(offsets)), taps, (vertical[0], across[0], rows, columns), images,
-            band, width, part)
+    layout = shares, groups, blocks, parts * part // lines, len(offsets), lines
+    return offsets, layout, taps, (vertical[0], across[0], rows, columns), images, band, width, part
 
 
 def correlate(x: Any, y: Any, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int, bias: bool,
@@ -333,9 +335,9 @@ def correlate(x: Any, y: Any, kernel: Pair, stride: Pair, padding: Pair, dilatio
         x.shape[0], inner, share, groups, y.shape[2:], kernel, stride, dilation, x.itemsize)
     sums = np.zeros(layout, x.dtype)
     totals = np.zeros((layout[0], y.shape[1] if bias else 0), x.dtype)
-    tasks = layout[0] * groups * layout[2] * (layout[3] // part)
+    tasks = layout[0] * groups * layout[2] * (layout[3] * layout[5] // part)
     (_correlate.serial if serial else _correlate)(tasks, x, y, offsets, sums, totals, stride, padding, shape, images, band,
                                                   width, part)
-    # (G, blocks, O / G, width * KH * KW) -> (G, O / G, C / G * KH * KW)
-    whole = sums.sum(0)[:, :, :share, :taps].transpose(0, 2, 1, 3).reshape(groups, share, -1)
-    return whole[:, :, :inner * prod(kernel)].reshape(y.shape[1], inner, *kernel), totals.sum(0) if bias else None
+    # (G, channel blocks, output blocks, Q, lines) -> (G, output blocks, lines, channel blocks, Q) -> (G, O / G, C / G * KH * KW)
+    whole = sums.sum(0)[:, :, :, :taps].transpose(0, 2, 4, 1, 3).reshape(groups, layout[3] * layout[5], -1)
+    return whole[:, :share, :inner * prod(kernel)].reshape(y.shape[1], inner, *kernel), totals.sum(0) if bias else None
