@@ -26,6 +26,8 @@ from chainrule.kernels.reference.windows import Sizes
 SMALLEST = 1 << 14
 # From this many on, threads share the work.
 SHARED = 1 << 18
+# From this many on, a 3 × 3 convolution may go by winograd.py, whose compilation takes seconds.
+WIDE = 1 << 25
 
 NO_BIAS = {np.dtype(t): np.empty(0, t) for t in (np.float32, np.float64)}
 
@@ -35,12 +37,12 @@ def _declines(first: Any, second: Any, work: int) -> bool:
     return not is_plane(first) or first.dtype != second.dtype or work < SMALLEST
 
 
-def suits_winograd(shape: Sizes, weight: Sizes, stride: Sizes, dilation: Sizes, groups: int, dtype: Any) -> bool:
+def suits_winograd(shape: Sizes, weight: Sizes, stride: Sizes, dilation: Sizes, groups: int, dtype: Any, work: int) -> bool:
     """Whether a convolution that gives this shape (N, O, H, W), by a weight (O, C, KH, KW), is quicker that way.
 
     Measured with one thread, float32, AVX-512: TABLE
     """
-    return (weight[2:] == (3, 3) and {*stride, *dilation} == {1} and groups == 1 and weight[1] >= 8 and weight[0] >= 8
+    return (work >= WIDE and weight[2:] == (3, 3) and {*stride, *dilation} == {1} and groups == 1 and min(weight[:2]) >= 8
             and lanes(dtype) >= 4 and shape[0] >= lanes(dtype) // 2)
 
 
@@ -50,7 +52,7 @@ def _convolve(x: Any, weight: Any, bias: Any, out: Sizes, work: int, stride: Siz
     shape = (x.shape[0], weight.shape[0], *pair(1, out))
     y = memory.empty((*shape[:2], *out), x.dtype)
     x, weight, target, serial = plane(x), plane(weight), y.reshape(shape), work < SHARED
-    if not (suits_winograd(shape, weight.shape, stride, dilation, groups, x.dtype)
+    if not (suits_winograd(shape, weight.shape, stride, dilation, groups, x.dtype, work)
             and winograd(x, weight, bias, target, pair(0, padding), False, serial)):
         forward(x, weight, bias, target, pair(1, stride), pair(0, padding), pair(1, dilation), int(groups), serial)
     return y
@@ -86,7 +88,7 @@ def convolution_transpose(y: Any, weight: Any, *, stride: Sizes, padding: Sizes,
         g, kernel, target = plane(y), plane(weight), x.reshape(*shape[:2], *pair(1, size))
         bias, before, serial = NO_BIAS[y.dtype], pair(0, padding), work < SHARED
         swapped = (inner, outputs, *weight.shape[2:])
-        if (max(before) <= 2 and suits_winograd(target.shape, swapped, stride, dilation, groups, y.dtype)
+        if (max(before) <= 2 and suits_winograd(target.shape, swapped, stride, dilation, groups, y.dtype, work)
                 and winograd(g, kernel, bias, target, (2 - before[0], 2 - before[1]), True, serial)):
             return x
         if transpose(g, kernel, bias, target, pair(1, stride), before, pair(1, dilation), int(groups), serial):

@@ -39,6 +39,7 @@ from chainrule.kernels.cpu.vectors import (
     correlate_tile,
     move_row,
     multiply_line,
+    multiply_narrow,
     multiply_tile,
 )
 
@@ -95,22 +96,26 @@ def _apply(task: int, source: Any, packed: Any, offsets: Any, segments: Any, bia
         for n in range(count):
             move(buffer, channel * above * beside * pitch + n * plane, pitch, shape, source[first + n, group * inner + channel],
                  source_stride, (padding[0] - top * source_stride[0], padding[1]))
-    tile = (LINE if lines == 1 else PIECES) * lanes
     length = ((count - 1) * rows + here) * columns
-    run = -(-length // tile) * tile
+    run = -(-length // lanes) * lanes + LINE * lanes
     sums = np.empty(blocks * lines * run, source.dtype)
     weights, result = packed.reshape(-1), target.reshape(-1)
     for phase in range(len(segments) - 1):
         begin, end = segments[phase], segments[phase + 1]
         a, b = phase // target_stride[1], phase % target_stride[1]
         for q in range(begin, max(end, begin + 1), CHUNK):
-            for at in range(0, length, tile):
+            at = 0
+            while at < length:
+                wide = LINE if lines == 1 else PIECES if length - at > 2 * lanes else 1  # vectors
                 for block in range(blocks):
                     to, place = block * lines * run + at, (group * blocks + block) * kernel * lines
-                    if lines == 1:
+                    if wide == LINE:
                         multiply_line(sums, to, run, weights, place, buffer, at, offsets, q, min(end, q + CHUNK), q == begin)
-                    else:
+                    elif wide == PIECES:
                         multiply_tile(sums, to, run, weights, place, buffer, at, offsets, q, min(end, q + CHUNK), q == begin)
+                    else:
+                        multiply_narrow(sums, to, run, weights, place, buffer, at, offsets, q, min(end, q + CHUNK), q == begin)
+                at += wide * lanes
         many, step = np.uint64(max(0, -(-(width - b) // target_stride[1]))), np.uint64(target_stride[1])
         for o in range(share):
             shift = bias[group * share + o] if bias.size > 0 else source.dtype.type(0)

@@ -9,7 +9,8 @@ so that each number that is read from memory is used several times. The two loop
 For every step of the sum, the first reads `pieces` vectors and `outputs` numbers, and multiplies and adds outputs × pieces
 times; with 8 × 3 vectors of 512 bits these are 24 of the 32 registers, and two multiplications a cycle wait for nothing
 else. `offset_q` says where in the source the q-th kernel element looks: that makes a matrix product a convolution, and
-nothing is copied into columns. Each is there as a `_tile` and as a `_line` of one output, for what has no second one.
+nothing is copied into columns. Each is there as a `_tile` and as a `_line` of one output, for what has no second one;
+`multiply_narrow` is a tile one vector wide, for what is left over.
 
 They are built as LLVM's intermediate code, which has vector types: numba has none.
 """
@@ -23,7 +24,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 __all__ = ["Code", "LINE", "OUTPUTS", "PIECES", "VECTOR", "correlate_line", "correlate_tile", "move_row",
-           "multiply_line", "multiply_tile"]
+           "multiply_line", "multiply_narrow", "multiply_tile"]
 
 _FEATURES = llvm.get_host_cpu_features()
 VECTOR = 64 if _FEATURES.get("avx512f") else 32 if _FEATURES.get("avx2") else 16  # bytes of a vector
@@ -239,5 +240,5 @@ def move_row(typing: Any, out: Any, to: Any, source: Any, at: Any, count: Any, s
     return types.void(out, number, source, number, number, out.dtype), build
 
 
-multiply_tile, multiply_line = _multiply(OUTPUTS, PIECES), _multiply(1, LINE)
+multiply_tile, multiply_narrow, multiply_line = _multiply(OUTPUTS, PIECES), _multiply(OUTPUTS, 1), _multiply(1, LINE)
 correlate_tile, correlate_line = _correlate(OUTPUTS, PIECES), _correlate(1, PIECES)

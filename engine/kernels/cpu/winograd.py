@@ -28,7 +28,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from chainrule.kernels.cpu.jit import tasks
-from chainrule.kernels.cpu.vectors import OUTPUTS, PIECES, VECTOR, Code, multiply_tile
+from chainrule.kernels.cpu.vectors import OUTPUTS, PIECES, VECTOR, Code, multiply_narrow, multiply_tile
 
 __all__ = ["lanes", "winograd"]
 
@@ -202,7 +202,7 @@ def _convolve(task: int, x: Any, filters: Any, bias: Any, y: Any, padding: Any, 
     rows, columns = 4 * here + 2, max(4 * across + 2, padding[1] + (width + lanes - 1) // lanes * lanes)
     plane = np.zeros(rows * columns * lanes, x.dtype)
     tiles = here * across
-    pitch = (tiles + PIECES - 1) // PIECES * PIECES * lanes
+    pitch = tiles * lanes
     values = np.empty(POINTS * channels * pitch, x.dtype)
     source, target, kernels = x.reshape(-1), y.reshape(-1), filters.reshape(-1)
     size = height * width
@@ -224,8 +224,14 @@ def _convolve(task: int, x: Any, filters: Any, bias: Any, y: Any, padding: Any, 
     for first in range(0, tiles, PIECES):
         for block in range(blocks):
             for point in range(POINTS):
-                multiply_tile(products, point * OUTPUTS * run, run, kernels, (block * POINTS + point) * channels * OUTPUTS, values,
-                              point * channels * pitch + first * lanes, offsets, 0, channels, True)
+                to, filter = point * OUTPUTS * run, (block * POINTS + point) * channels * OUTPUTS
+                at = point * channels * pitch + first * lanes
+                if first + 2 < tiles:
+                    multiply_tile(products, to, run, kernels, filter, values, at, offsets, 0, channels, True)
+                else:
+                    for tile in range(tiles - first):
+                        multiply_narrow(products, to + tile * lanes, run, kernels, filter, values, at + tile * lanes, offsets, 0,
+                                        channels, True)
             for o in range(block * OUTPUTS, min(outputs, (block + 1) * OUTPUTS)):
                 shift = bias[o] if bias.size > 0 else x.dtype.type(0)
                 for tile in range(first, min(tiles, first + PIECES)):
@@ -243,14 +249,9 @@ def lanes(dtype: Any) -> int:
 
 
 def _band(images: int, channels: int, down: int, across: int) -> int:
-    """How many rows of tiles a task has: few enough for TASKS tasks and for VALUES, and as few lanes for nothing as may be."""
-    most = min(-(-down // -(-TASKS // images)), VALUES // (POINTS * channels * VECTOR * across))
-
-    def worked_on(band: int) -> int:
-        full, rest = divmod(down, band)
-        return sum(count * -(-rows * across // PIECES) for rows, count in ((band, full), (rest, 1)))
-
-    return min(range(1, max(1, most) + 1), key=lambda band: (worked_on(band), -band))
+    """How many rows of tiles a task has: few enough for TASKS tasks and for VALUES, all tasks about the same."""
+    most = max(1, min(-(-down // -(-TASKS // images)), VALUES // (POINTS * channels * VECTOR * across)))
+    return -(-down // -(-down // most))
 
 
 def winograd(x: Any, weight: Any, bias: Any, y: Any, padding: tuple[int, int], adjoint: bool, serial: bool) -> bool:
