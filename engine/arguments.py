@@ -24,17 +24,6 @@ def axis_of(op: str, axis: Any, input: Any, extra: int = 0) -> int:
     return found
 
 
-def within(values: Any, count: int) -> bool:
-    """Whether an array of integers surely lies in 0 … count - 1, found in one sweep: a negative number is a very large one of
-    the unsigned type. False where it may not.
-
-    >>> import numpy as np
-    >>> within(np.array([0, 3]), 4), within(np.array([0, 4]), 4), within(np.array([-1]), 4)
-    (True, False, False)
-    """
-    return not values.size or bool((values if values.dtype.kind == "u" else values.view(f"u{values.itemsize}")).max() < count)
-
-
 def axes_of(op: str, axis: Any, input: Any) -> tuple[int, ...] | None:
     """Axes as a tuple of indices from 0, None for all. Raises IndexError for one that is not there, ShapeError for one
     named twice."""

@@ -38,6 +38,10 @@ class InPlace(Activation):
         refuse_input(self, inplace)
         self.inplace = inplace
 
+    def forward(self, input: Tensor) -> Tensor:
+        """The function of the input, of the input's shape."""
+        return type(self).function(input, self.inplace)
+
 
 # ---- pieces of straight lines
 

@@ -89,9 +89,11 @@ def scale_down(gradients: list[Tensor], max_norm: float, total: float) -> None:
 
 
 def at_once(gradients: list[Tensor], factor: float, limit: float) -> bool:
-    """Scale and limit the gradients in place by the backend's kernel; False where it does not."""
+    """Scale and limit the gradients in place by the backend's kernel; False where it does not. (Nor may one be listed twice:
+    two threads would write to it.)"""
     kernel = kernels.find("scale_and_clamp") if gradients else None
-    if kernel is None or not kernel([g._data for g in gradients], factor, limit):
+    arrays = [g._data for g in gradients]
+    if kernel is None or len({id(a) for a in arrays}) < len(arrays) or not kernel(arrays, factor, limit):
         return False
     now = tick()
     for g in gradients:

@@ -221,7 +221,8 @@ class Optimizer:
         for group in self.param_groups:
             rows = []
             for p in group["params"]:
-                g = p.grad
+                node = p.node if p._view is not None else p._node
+                g = None if node is None else node.grad  # p.grad, without two calls
                 if g is not None:
                     state = self.state.get(p)
                     if state is None:

@@ -14,7 +14,8 @@ from tests.kernels import check, normal
 
 @pytest.fixture(autouse=True)
 def at_every_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(import_module("chainrule.kernels.cpu.embedding"), "SHARED", 1)
+    for threshold in ("SHARED", "COPIED"):
+        monkeypatch.setattr(import_module("chainrule.kernels.cpu.embedding"), threshold, 1)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -48,6 +49,17 @@ def test_an_index_that_is_no_row(wrong: int) -> None:
         cpu.embedding(indices, np.ones((6, 40)))
     with pytest.raises(IndexError, match="out of range for a table of 6 rows"):
         cpu.embedding_adjoint(indices, np.ones((4, 40)), rows=6)
+
+
+@pytest.mark.parametrize("wrong", [-1, 6])
+def test_small_look_ups_are_numpys(monkeypatch: pytest.MonkeyPatch, wrong: int) -> None:
+    monkeypatch.setattr(import_module("chainrule.kernels.cpu.embedding"), "COPIED", 10_000)
+    weight, indices = normal(0, 6, 40), np.array([[0, 5], [3, 0]])
+    for array in (weight, weight.astype(np.float16), normal(0, 40, 6).T):
+        np.testing.assert_array_equal(cpu.embedding(indices, array), array[indices], strict=True)
+    indices[1, 0] = wrong
+    with pytest.raises(IndexError, match="out of range for a table of 6 rows"):
+        cpu.embedding(indices, weight)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -298,3 +298,19 @@ def test_results_of_several_threads_are_their_own() -> None:
         thread.join()
     for i, x in enumerate(inputs):
         np.testing.assert_allclose(found[i], x @ weight.T, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left as they are")
+def test_what_a_step_frees_is_kept_for_the_next() -> None:
+    """No page is asked of the system again."""
+    assert run("""
+from resource import RUSAGE_SELF, getrusage
+import chainrule
+import numpy as np
+def faults():
+    arrays = [np.ones(1 << 20) for _ in range(5)]
+    del arrays
+    return getrusage(RUSAGE_SELF).ru_minflt
+first = faults()
+print(faults() - first < 1000)     # five times 8 MB are 10,000 pages
+""") == "True"

@@ -222,6 +222,13 @@ def test_clipping_in_one_pass(dtype: Any, shapes: Any) -> None:
     assert ends[0].tobytes() == ends[1].tobytes()
 
 
+def test_a_gradient_listed_twice_is_scaled_twice() -> None:
+    made = gradients(np.float32, [(4 * optimizers.PIECE,)])
+    before = made[0].grad.data.copy()
+    optim.clip_grads_with_norm_([made[0], made[0]], 1.0, total_norm=2.0)
+    assert np.allclose(made[0].grad.data, before / 4, rtol=1e-5)
+
+
 def test_clipping_keeps_nan_and_brings_infinity_back() -> None:
     made = gradients(np.float32, [(50,)])
     made[0].grad.data[:3] = np.nan, np.inf, -np.inf

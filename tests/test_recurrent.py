@@ -73,13 +73,42 @@ def compare(kind: str, given: dict[str, Any], **options: Any) -> None:
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("ragged", [False, True])
 def test_kernels_compute_their_definition(kind: str, dtype: Any, reverse: bool, ragged: bool) -> None:
-    """All options; 70 sequences are two tasks, so that the threads are in it."""
-    for batch in (5, 70):
+    """All options; sizes within one tile of a product, and of several with a rest of rows and of columns: several tasks."""
+    for batch, features, hidden in ((5, 3, 5), (70, 35, 37)):
         lengths = np.arange(batch) % 7 if ragged else None  # zeros among them
         for states in (False, True):
-            given = arrays(kind, (6, batch, 3, 5), dtype, states=states, biases=not states)
-            mask = np.random.default_rng(1).normal(size=(batch, 5)).astype(dtype) if states else None
+            given = arrays(kind, (6, batch, features, hidden), dtype, states=states, biases=not states)
+            mask = np.random.default_rng(1).normal(size=(batch, hidden)).astype(dtype) if states else None
             compare(kind, given, lengths=lengths, reverse=reverse, state_mask=mask)
+
+
+@KINDS
+@pytest.mark.parametrize("options", [{}, {"reverse": True, "lengths": np.arange(40) * 7 % 16}])
+def test_the_threads_do_not_change_a_bit(kind: str, options: Any) -> None:
+    """15 steps of 40 sequences, and weights of more than one block: enough work for several threads in every kernel."""
+    given, threads = arrays(kind, (15, 40, 140, 136), np.float32), cr.get_num_threads()
+    found = []
+    try:
+        for count in (1, 2, 2):
+            cr.set_num_threads(count)
+            found.append(answers(kind, given, **options))
+    finally:
+        cr.set_num_threads(threads)
+    for other in found[1:]:
+        for a, b in zip(found[0][0] + found[0][1], other[0] + other[1], strict=True):
+            np.testing.assert_array_equal(a, b)
+    given = arrays(kind, (15, 40, 140, 136))
+    given["weights"] = [w / 5 for w in given["weights"]]  # with larger ones a rounding error grows from step to step
+    compare(kind, given, **options)
+
+
+@KINDS
+def test_batches_first_need_no_copy_and_give_the_same(kind: str) -> None:
+    """A transposed input, contiguous the other way, is read as it lies: the same bits."""
+    given = arrays(kind, (5, 9, 34, 33), np.float32)
+    turned = dict(given, input=np.ascontiguousarray(given["input"].transpose(1, 0, 2)).transpose(1, 0, 2))
+    for a, b in zip(sum(answers(kind, given), []), sum(answers(kind, turned), []), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 @KINDS

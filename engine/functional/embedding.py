@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.arguments import within
 from chainrule.errors import DtypeError, ShapeError
 from chainrule.functional.activations import floating
 from chainrule.graph import no_grad
+from chainrule.kernels.cpu.arrays import within
 from chainrule.names import ops
 from chainrule.ops import embedding as rows
 from chainrule.state import look, state

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.arguments import within
 from chainrule.errors import DtypeError, ShapeError
 from chainrule.functional.activations import floating, logsigmoid
 from chainrule.functional.losses import floating_target, pair, reduction_of
+from chainrule.kernels.cpu.arrays import within
 from chainrule.names import ops
 from chainrule.ops import losses as rows
 from chainrule.ops.activations import softplus
@@ -68,7 +68,7 @@ def _rows(op: str, input: Tensor, target: Tensor, ignore_index: int | None) -> t
         input = ops.permute_dims(input, (0, *range(2, input.ndim), 1))
     if input.ndim != 2:
         input = ops.reshape(input, (target.numel(), classes))
-    return input, ops.reshape(target, (target.numel(),))
+    return input, target if target.ndim == 1 else ops.reshape(target, (target.numel(),))
 
 
 def nll_loss(input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,

@@ -92,12 +92,12 @@ WHERE = {
     "random_normal": "random",
     "random_uniform": "random",
     # recurrent
-    "gru": "recurrent",
-    "gru_grad": "recurrent",
-    "lstm": "recurrent",
-    "lstm_grad": "recurrent",
-    "rnn": "recurrent",
-    "rnn_grad": "recurrent",
+    "gru": "gru",
+    "gru_grad": "gru",
+    "lstm": "lstm",
+    "lstm_grad": "lstm",
+    "rnn": "rnn",
+    "rnn_grad": "rnn",
     # reductions
     "mean": "reductions",
     "sum": "reductions",

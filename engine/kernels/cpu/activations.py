@@ -169,7 +169,7 @@ def _gelu_tanh_grad(g: Any, x: Any) -> Any:
 
 
 def gelu(input: Any, *, approximate: str) -> Any:
-    """input * Φ(input), Φ within two units in the last place of 1; exact in the left tail, where the definition is not."""
+    """input * Φ(input), Φ within two units in the last place of 1."""
     if not alike(0, input):
         return NotImplemented
     return _gelu_tanh(input) if approximate == "tanh" else _gelu(input)

@@ -45,3 +45,13 @@ def flat(x: Any) -> Any:
 def pieces(size: int, most: int, task: int = 1 << 14, tasks: int = 16) -> int:
     """How many tasks serve an array of `size` elements that can be cut in at most `most`: each has `task` elements or more."""
     return max(1, min(tasks, size // task, most))
+
+
+def within(values: Any, count: int) -> bool:
+    """Whether an array of integers surely lies in 0 … count - 1, found in one sweep: a negative number is a very large one of
+    the unsigned type. False where it may not.
+
+    >>> within(np.array([0, 3]), 4), within(np.array([0, 4]), 4), within(np.array([-1]), 4)
+    (True, False, False)
+    """
+    return not values.size or bool((values if values.dtype.kind == "u" else values.view(f"u{values.itemsize}")).max() < count)

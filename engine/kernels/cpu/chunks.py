@@ -39,7 +39,9 @@ class Elementwise:
 
     def __call__(self, first: Any, *others: Any) -> Any:
         """An array of the first one's shape and dtype, float32 or float64."""
-        out, real = empty(first.shape, first.dtype), first.dtype.type
-        rest = [flat(a) if i < self.arrays else real(a) for i, a in enumerate(others, 1)]
-        self.chunks(-(-out.size // CHUNK), flat(first), *rest, out.reshape(-1))
+        out = empty(first.shape, first.dtype)
+        if others:
+            real = first.dtype.type
+            others = tuple([flat(a) if i < self.arrays else real(a) for i, a in enumerate(others, 1)])
+        self.chunks(-(-out.size // CHUNK), flat(first), *others, out.reshape(-1))
         return out

@@ -15,7 +15,7 @@ import numpy as np
 
 from chainrule.kernels.cpu.jit import jit, tasks
 from chainrule.kernels.cpu.matmul import declines
-from chainrule.kernels.cpu.recurrent import _plain
+from chainrule.kernels.cpu.recurrent import plain
 
 
 @jit
@@ -70,7 +70,7 @@ def ctc_loss(log_probs: Any, states: Any, input_lengths: Any, target_lengths: An
         return NotImplemented
     steps, count, _ = log_probs.shape
     alphas, losses = np.empty((steps, count, states.shape[1])), np.empty(count)
-    _alphas(count, _plain(log_probs), _plain(states), _plain(input_lengths), _plain(target_lengths), alphas, losses)
+    _alphas(count, plain(log_probs), plain(states), plain(input_lengths), plain(target_lengths), alphas, losses)
     return losses.astype(log_probs.dtype), {"alphas": alphas, "losses": losses}
 
 
@@ -78,6 +78,6 @@ def ctc_loss_grad(g: Any, log_probs: Any, states: Any, input_lengths: Any, targe
                   losses: Any) -> Any:
     """The gradient of `ctc_loss` by log_probs; the other inputs are integers."""
     d = np.zeros(log_probs.shape, log_probs.dtype)
-    _gradient(len(losses), _plain(g), _plain(log_probs), _plain(states), _plain(input_lengths), _plain(target_lengths), alphas,
+    _gradient(len(losses), plain(g), plain(log_probs), plain(states), plain(input_lengths), plain(target_lengths), alphas,
               losses, d)
     return d, None, None, None

@@ -4,6 +4,7 @@ Below a measured size NumPy serves, and nothing is compiled or imported: a look 
 compiled functions stand in elements.py.
 """
 
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -16,6 +17,7 @@ from chainrule.kernels.cpu.arrays import alike
 QUICK, CURVED = 1 << 12, 1 << 9
 
 
+@cache
 def elements() -> Any:
     """The compiled functions; importing them imports numba."""
     return import_module("chainrule.kernels.cpu.elements")

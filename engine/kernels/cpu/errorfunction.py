@@ -72,21 +72,39 @@ def _erf(x: Any) -> Any:
     return call
 
 
+# erf(z) = z P(z²) / Q(z²) for |z| <= 4, to 3.5 units in the last place of float32: the fit of the Eigen library
+_ABOVE32 = polynomial(-2.72614225801306e-10, 2.77068142495902e-8, -2.10102402082508e-6, -5.69250639462346e-5,
+                      -7.34990630326855e-4, -2.95459980854025e-3, -1.60960333262415e-2)
+_BELOW32 = polynomial(-1.45660718464996e-5, -2.13374055278905e-4, -1.68282697438203e-3, -7.37332916720468e-3,
+                      -1.42647390514189e-2)
+
+
 def normal_distribution(x: Any) -> Any:
-    """Φ(x) = ½ (1 + erf(x / √2)), exact in the left tail too, in a compiled kernel."""
+    """Φ(x) = ½ (1 + erf(x / √2)) in a compiled kernel. In float32 a shorter fit than `erf`'s, without an exponential: within
+    2 units in the last place of 1."""
     raise TypeError("for compiled kernels")
 
 
 @compiles(normal_distribution)
 def _normal_distribution(x: Any) -> Any:
-    real = np.float32 if x == types.float32 else np.float64
-    root, half, one, border = real(math.sqrt(0.5)), real(0.5), real(1), real(0.927734375 if real is np.float32 else 0.46875)
+    if x == types.float32:
+        root, half, end, zero = np.float32(math.sqrt(0.5)), np.float32(0.5), np.float32(3.9), np.float32(0)
 
-    def call(x: Any) -> Any:
-        z = x * root
+        def short(x: Any) -> Any:
+            z = x * root
+            y = end if z > end else z  # from there on erf is 1
+            square = y * y
+            result = half + half * (y * _ABOVE32(square) / _BELOW32(square))
+            return zero if z < -end else result
+        return short
+
+    def long(x: Any) -> Any:
+        z = x * _ROOT
         near, tail = erf_and_tail(z)
-        far = half * tail
-        far = one - far if x > 0 else far
-        result = half + half * near if abs(z) <= border else far
+        far = 1 - 0.5 * tail if x > 0 else 0.5 * tail
+        result = 0.5 + 0.5 * near if abs(z) <= 0.46875 else far
         return result if x == x else x
-    return call
+    return long
+
+
+_ROOT = math.sqrt(0.5)

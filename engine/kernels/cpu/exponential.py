@@ -135,20 +135,17 @@ def exp(x: Any) -> Any:
 @compiles(exp)
 def _exp(x: Any) -> Any:
     real = np.float32 if x == types.float32 else np.float64
-    # from here on the result would be infinite, and below a number without all its digits
-    high, low = real(88.72284), real(-86.6)
-    if real is np.float64:
-        high, low = real(709.782712893384), real(-707.6)
-    one, two, zero, infinity = real(1), real(2), real(0), real(math.inf)
+    # x is moved to where the result is infinite, or to where a number ends to have all its digits; NaN stays (it is in q)
+    high, low = (real(88.8), real(-86.6)) if real is np.float32 else (real(709.9), real(-707.6))
+    one, two, zero = real(1), real(2), real(0)
 
     def call(x: Any) -> Any:
-        safe = x if (x < high) & (x > low) else zero
-        n, q = _reduced(safe)
+        y = high if x > high else x
+        y = low if y < low else y
+        n, q = _reduced(y)
         scale = power_of_two(n - one, x)  # half of it: 2**128 would be infinite, although exp(x) is not
         result = fma(scale, q, scale) * two
-        result = zero if x <= low else result
-        result = infinity if x >= high else result
-        return result if x == x else x
+        return zero if x < low else result
     return call
 
 

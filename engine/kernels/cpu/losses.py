@@ -146,9 +146,11 @@ def cross_entropy(input: Any, target: Any, weight: Any, *, ignore_index: int, la
     kept = {"tops": tops, "bottoms": bottoms, "share": np.array([share], dtype)}
     if reduction == "none":
         return losses, kept
-    if reduction == "mean":
+    if reduction == "mean" and share:
+        loss = loss / share
+    elif reduction == "mean":
         with np.errstate(all="ignore"):
-            loss = loss / share if share else np.float64(loss) / np.float64(share)
+            loss = np.float64(loss) / share
     return np.array(loss, dtype), kept
 
 

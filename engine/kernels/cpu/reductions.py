@@ -18,22 +18,23 @@ from chainrule.kernels.reference import reductions as reference
 
 # From this many elements on compiled code is quicker than NumPy.
 SHARED = 1 << 13
+NARROW = 1024  # rows of fewer elements are too short for a loop of their own
 WIDTH = 1 << 11  # columns of a task: their sums stay in the first cache
 
 
 @jit.tasks
 def _columns(task: int, x: Any, sums: Any, cuts: int) -> None:
-    """sums (pieces of the rows, n): the sums down the columns of x (R, n); the columns are cut in `cuts`."""
-    (rows, n), slabs = x.shape, len(sums)
-    slab, cut = task // cuts, task % cuts
+    """sums (slabs, n): the sums down the columns of x (R · n), for each slab of the rows; the columns are cut in `cuts`."""
+    slabs, n = sums.shape
+    rows, slab, cut = x.size // n, task // cuts, task % cuts
     left, right = cut * n // cuts, (cut + 1) * n // cuts
     near, far = np.zeros(right - left, x.dtype), sums[slab, left:right]
     far[:] = 0
     top, bottom = slab * rows // slabs, (slab + 1) * rows // slabs
     for row in range(top, bottom):
-        line = x[row, left:right]
+        first = np.uint64(row * n + left)
         for j in range(np.uint64(near.size)):
-            near[j] += line[j]
+            near[j] += x[first + j]
         if (row - top) % DEPTH == DEPTH - 1:
             empty_into(near, far)
     empty_into(near, far)
@@ -60,9 +61,14 @@ def sum_rows(x: Any) -> Any:
     rows, n = x.shape
     if x.size < SHARED:
         return np.add.reduce(x, 0)
+    if n < NARROW and rows >= NARROW and x.flags.carray:  # several rows as one wide one, whose sums are then added up
+        height = -(-NARROW // n)
+        whole = rows // height * height
+        sums = sum_rows(x[:whole].reshape(-1, height * n)).reshape(height, n)
+        return np.add.reduce(np.concatenate([sums, x[whole:]]), 0, np.float64).astype(x.dtype)
     cuts, slabs = -(-n // WIDTH), max(1, min(16, x.size >> 15, rows))
     sums = np.empty((slabs, n))
-    _columns(slabs * cuts, x if x.flags.carray else np.array(x, order="C"), sums, cuts)
+    _columns(slabs * cuts, flat(x), sums, cuts)
     out = empty(n, x.dtype)
     out[:] = np.add.reduce(sums, 0)
     return out

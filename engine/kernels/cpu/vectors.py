@@ -126,6 +126,13 @@ class Code:
         product = self.builder.fmul(a, b, flags=_CONTRACT)
         self.builder.store(self.builder.fadd(self.builder.load(register), product, flags=_CONTRACT), register)
 
+    def prefetch(self, pointer: Any) -> None:
+        """Ask for the line of memory at the pointer, which is soon to be read; it need not exist."""
+        pointer = self.builder.bitcast(pointer, ir.IntType(8).as_pointer())
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type, *[ir.IntType(32)] * 3])
+        function = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0")
+        self.builder.call(function, [pointer, *(ir.IntType(32)(n) for n in (0, 3, 1))])
+
     def totals(self, registers: list[Any]) -> Any:
         """One vector of the sums of each register's lanes: neighbours are added, two registers' halves at a time, until one number
         of each is left. There are as many registers as a power of two."""
