@@ -22,8 +22,8 @@ def markdown(results: dict[str, Any]) -> str:
 
     "≈" stands where the spread of the rounds swallows the difference.
     """
-    columns = ("training step, ms", "threads", "chainrule", "`cr.compile`", "PyTorch", "torch.compile", "jax.jit", "× the fastest peer",
-               "× PyTorch")
+    columns = ("training step, ms", "threads", "chainrule", "`cr.compile`", "PyTorch", "torch.compile", "jax.jit",
+               "× the fastest peer", "× PyTorch")
     lines = [f"| {' | '.join(columns)} |", "|---" + "|--:" * (len(columns) - 1) + "|"]
     chosen = [result for result in results["results"] if result["case"].startswith("workloads/")]
     for threads in sorted({result["threads"] for result in chosen}):
