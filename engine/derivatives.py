@@ -109,6 +109,7 @@ def walk(roots: list[tuple[Node, Any]], wanted: set[Node] | None, create_graph: 
                 owned.add(parent)
             if part:
                 owned.add(parent)  # new zeros, in which the part was set
+        d = before = None  # a leaf may be next, and would find its gradient held by somebody else (see `own`)
         if not retain_graph and node.kept:
             node.kept = None
 
