@@ -51,16 +51,34 @@ class Reader(layers.Module):
 class Block(layers.Module):
     """A transformer's block whose output weights are the embedding's."""
 
-    def __init__(self) -> None:
-        self.embedding = layers.Embedding(7, 8)
-        self.place = layers.Parameter(cr.zeros(6, 8))
-        self.block = layers.TransformerEncoderLayer(8, 2, 16, dropout=0.1, batch_first=True, activation="gelu")
-        self.norm = layers.LayerNorm(8)
+    def __init__(self, width: int = 8, tokens: int = 6) -> None:
+        self.embedding = layers.Embedding(7, width)
+        self.place = layers.Parameter(cr.zeros(tokens, width))
+        self.block = layers.TransformerEncoderLayer(width, 2, 2 * width, dropout=0.1, batch_first=True, activation="gelu")
+        self.norm = layers.LayerNorm(width)
 
     def forward(self, x: Tensor) -> Tensor:
         mask = layers.Transformer.generate_square_subsequent_mask(x.shape[1])
         h = self.block(self.embedding(x) + self.place[: x.shape[1]], src_mask=mask, is_causal=True)
         return (self.norm(h) @ self.embedding.weight.mT).transpose(1, 2)
+
+
+def pictures() -> layers.Module:
+    """Sizes at which compiled kernels do the work, not NumPy."""
+    return layers.Sequential(layers.Conv2d(1, 32, 3, padding=1), layers.ReLU(), layers.MaxPool2d(2),
+                             layers.Conv2d(32, 32, 3, padding=1), layers.BatchNorm2d(32), layers.ReLU(), layers.MaxPool2d(2),
+                             layers.Flatten(), layers.Linear(800, 128), layers.GELU(), layers.Linear(128, 10))
+
+
+class Sequences(layers.Module):
+    """The same for recurrent layers."""
+
+    def __init__(self) -> None:
+        self.lstm, self.gru = layers.LSTM(16, 64, 2, batch_first=True), layers.GRU(64, 64, batch_first=True, bidirectional=True)
+        self.out = layers.Linear(128, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(self.gru(self.lstm(x)[0])[0][:, -1])
 
 
 def mlp() -> layers.Module:
@@ -72,6 +90,9 @@ MODELS: dict[str, tuple[Callable[[], Any], Callable[[int], Any]]] = {
     "cnn": (Network, lambda i: (floats(i, 6, 1, 8, 8), classes(i, 5, 6))),
     "lstm": (Reader, lambda i: (classes(i, 11, 4, 7), classes(i, 5, 4))),
     "transformer": (Block, lambda i: (classes(i, 7, 3, 6), classes(i + 100, 7, 3, 6))),
+    "large transformer": (lambda: Block(64, 96), lambda i: (classes(i, 7, 8, 96), classes(i + 100, 7, 8, 96))),
+    "large cnn": (pictures, lambda i: (floats(i, 16, 1, 20, 20), classes(i, 10, 16))),
+    "large recurrent": (Sequences, lambda i: (floats(i, 48, 10, 16), classes(i, 10, 48))),
 }
 
 

@@ -1,7 +1,8 @@
 """Compiled steps: a training or inference step is recorded once, and replayed for inputs of the same shapes.
 
 `notes.py` says what a recording consists of, `recording.py` makes one while the step runs, `planning.py` gives arrays their
-places in memory, `direct.py` writes kernels out as NumPy calls, `program.py` makes it source, `compiled.py` chooses.
+places in memory, `direct.py` writes kernels out as NumPy calls, `program.py` makes it source, `guards.py` says when it may run,
+`compiled.py` chooses.
 """
 
 from typing import Any

@@ -85,7 +85,7 @@ def weak(value: Any, dtype: Any) -> Any:
 _numbers: dict[Any, Any] = {}
 
 
-# ---- the affine map, where it is too small for a compiled kernel (see kernels/cpu/linear.py, of which these are the same calls)
+# ---- compiled kernels, where they leave small arrays to NumPy: the calls that they make then
 
 
 def _small(module: Any, x: Slot, weight: Slot) -> bool:
@@ -115,12 +115,32 @@ def _linear_grad(module: Any, outs: dict[Any, Slot], g: Slot, x: Slot, weight: S
     return found
 
 
-def _small_relu(module: Any, outs: dict[Any, Slot], x: Slot) -> list[Step] | None:
-    return None if module.alike(module.STRAIGHT, x.array) else _relu(outs[()], x)
+def _below(size: str, row: Any) -> Any:
+    """A row for a kernel that leaves arrays of fewer elements than its module's `size` to NumPy."""
+    def found(module: Any, outs: dict[Any, Slot], x: Slot, *rest: Any, **static: Any) -> list[Step] | None:
+        return row(outs[()], x, *rest, **static) if x.array.size < getattr(module, size) else None
+
+    return found
+
+
+def _ufunc(function: Any) -> Any:
+    return lambda out, x: [Step(function, (x,), {"out": out})]
+
+
+def _matmul(module: Any, outs: dict[Any, Slot], a: Slot, b: Slot) -> list[Step] | None:
+    one, two = a.array, b.array
+    if min(one.ndim, two.ndim) >= 2 and max(one.size * two.shape[-1], two.size * one.shape[-2]) >= module.SMALLEST:
+        return None
+    return [Step(np.matmul, (a, b), {"out": outs[()]})]
 
 
 COMPILED: dict[Any, Any] = {  # by module and name, so that none is imported for being looked up
-    ("chainrule.kernels.cpu.activations", "relu"): _small_relu,
+    ("chainrule.kernels.cpu.activations", "relu"): _below("STRAIGHT", _relu),
+    ("chainrule.kernels.cpu.elementwise", "exp"): _below("QUICK", _ufunc(np.exp)),
+    ("chainrule.kernels.cpu.elementwise", "tanh"): _below("CURVED", _ufunc(np.tanh)),
+    ("chainrule.kernels.cpu.reductions", "sum"): _below("SHARED", _sum),
+    ("chainrule.kernels.cpu.reductions", "mean"): _below("SHARED", _mean),
+    ("chainrule.kernels.cpu.matmul", "matmul"): _matmul,
     ("chainrule.kernels.cpu.linear", "linear"): _linear,
     ("chainrule.kernels.cpu.linear", "linear_grad"): _linear_grad,
 }
@@ -142,7 +162,8 @@ def steps(note: Note) -> list[Step] | None:
     key = str(getattr(function, "__module__", "")), getattr(function, "__name__", "")
     if note.asked or key in COMPILED:
         row = None if note.asked else COMPILED[key]
-        return None if row is None else row(sys.modules[key[0]], dict(zip(note.paths, note.outs, strict=True)), *note.args)
+        outs = dict(zip(note.paths, note.outs, strict=True))
+        return None if row is None else row(sys.modules[key[0]], outs, *note.args, **note.static)
     if len(note.outs) != 1 or note.paths != [()]:
         return None
     out = note.outs[0]
@@ -161,6 +182,7 @@ def overwritable(note: Note) -> list[Slot]:
     """The arguments that the kernel may write its result over: it goes element by element."""
     if note.function is np.where:
         return [a for a in note.args[2:] if isinstance(a, Slot) and a.array.size <= BRANCHING]
-    if isinstance(note.function, np.ufunc) and note.function.signature is None or note.function is reference.relu:
+    elementwise = isinstance(note.function, np.ufunc) and note.function.signature is None
+    if elementwise or getattr(note.function, "__name__", "") in ("relu", "exp", "tanh"):
         return [a for a in note.args if isinstance(a, Slot)]
     return []

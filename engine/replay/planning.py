@@ -235,7 +235,8 @@ class Hand:
         self.at = at + 1
         if at < len(self.arrays):
             found = self.arrays[at]
-            if found is None or found.shape != (shape if shape.__class__ is tuple else (shape,)) or found.dtype != dtype:
+            sizes = shape if shape.__class__ is tuple else tuple(shape) if shape.__class__ is list else (shape,)
+            if found is None or found.shape != sizes or found.dtype != dtype:
                 self.at += found is not None  # so that `at` shows that something else was asked for
                 return np.empty(shape, dtype)
             return found

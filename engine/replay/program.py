@@ -256,7 +256,7 @@ class Program:
                 self._hold(slot, f"asarray({part})" if not slot.array.shape else part, note)
             self.line("del out")
         if note.asked:
-            self.line(f"if hand.at != {len(note.asked)}: otherwise()", note)
+            self.line(f"if hand.at != {len(note.asked)}: otherwise('a kernel asks for other memory')", note)
             self.line("hand.arrays = ()", note)
 
     def _draw(self, note: Note) -> None:
@@ -370,9 +370,8 @@ class Program:
         return None
 
     @staticmethod
-    def _otherwise() -> None:
-        raise CompileError("compile: what Python found out from the values is not what it was when the step was recorded "
-                           "(another number of elements, another decision); take this part out of the compiled step")
+    def _otherwise(what: str = "Python finds something else in the values (another number of elements, another decision)") -> None:
+        raise CompileError(f"compile: {what} than when the step was recorded; take this part out of the compiled step")
 
     def run(self, inputs: Any) -> Any:
         """Replay."""
