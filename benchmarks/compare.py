@@ -4,15 +4,10 @@ import statistics
 from typing import Any
 
 from benchmarks.contenders import OURS
-from benchmarks.ranking import geometric_mean, median
+from benchmarks.ranking import geometric_mean, measurable, median
 from benchmarks.report import aligned, duration
 
 __all__ = ["compared"]
-
-
-def apart(old: dict[str, Any], new: dict[str, Any]) -> bool:
-    """Whether the rounds of the two runs do not overlap."""
-    return bool(max(old["rounds"]) < min(new["rounds"]) or max(new["rounds"]) < min(old["rounds"]))
 
 
 def compared(old: dict[str, Any], new: dict[str, Any]) -> str:
@@ -37,7 +32,7 @@ def compared(old: dict[str, Any], new: dict[str, Any]) -> str:
                 continue
             value = median(a) / median(b)
             ratios.append(value)
-            changed = apart(a, b) and abs(value - 1) > max(0.03, *(abs(d - 1) for d in drift), 0.0)
+            changed = measurable(a["rounds"], b["rounds"]) and abs(value - 1) > max(0.03, *(abs(d - 1) for d in drift), 0.0)
             note = "no measurable difference" if not changed else "faster" if value > 1 else "SLOWER"
             table.append([result["case"], str(result["threads"]), name, duration(median(a)), duration(median(b)), f"{value:.2f}",
                           f"{machine:.2f}" if drift else "–", note])

@@ -165,13 +165,9 @@ class TorchCompile(Torch):
     """PyTorch with model and loss compiled by inductor, forward and backward."""
 
     name = "torch-compile"
-    settings = "torch.compile(model and loss, fullgraph=True, dynamic=False), else as eager"
-
-    def start(self, threads: int) -> None:
-        super().start(threads)
-        import_module("torch._dynamo").config.allow_rnn = True  # without it an LSTM is refused
+    settings = "torch.compile(model and loss, dynamic=False), else as eager"
 
     def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
         self.library.compiler.reset()  # else the cases' functions count as recompilations of one
-        found: Callable[..., Any] = self.library.compile(function, fullgraph=True, dynamic=False)
+        found: Callable[..., Any] = self.library.compile(function, dynamic=False)
         return found

@@ -59,12 +59,22 @@ def threads_title(threads: int) -> str:
     return f"{threads} thread{'s' if threads > 1 else ''}"
 
 
+def plain_ticks(axis: Any) -> None:
+    """0.5, 1, 2, 5, 10 … on a logarithmic axis."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, position: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())
+
+
 def workloads(chosen: list[dict[str, Any]]) -> Any:
-    """Bars: how many times as fast as the first peer each contender is, on a logarithmic axis."""
+    """Bars: how many times as fast as torch (or another peer, the line at 1) each contender is, on a logarithmic axis."""
     groups = by_threads(chosen)
     present = {name for result in chosen for name in ranked(result)}
     names = [name for name in COLOURS if name in present]
     base = next((name for name in ("torch", *names) if name in present and name not in OURS), names[0])
+    names = [name for name in names if name != base] or names
     most = max(map(len, groups.values()))
     figure, axes = panels(len(groups), 6.5, (0.17 * len(names) + 0.25) * most + 1.2)
     for ax, (threads, results) in zip(axes, groups.items()):
@@ -77,14 +87,12 @@ def workloads(chosen: list[dict[str, Any]]) -> Any:
                     ax.annotate(f"{value:.2f}", (value, y), (3 if value >= 1 else -3, 0), textcoords="offset points", fontsize=6.5,
                                 va="center", ha="left" if value >= 1 else "right")
         ax.set_xscale("log")
-        ax.margins(x=0.12)
+        ax.margins(x=0.12, y=0.01)
         ax.axvline(1, color="black", linewidth=0.8)
         ax.set_yticks(range(len(results)), [result["case"].split("/")[1] for result in results])
         ax.invert_yaxis()
-        ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10) if ax.get_xlim()[0] <= tick <= ax.get_xlim()[1]]
-        ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-        ax.minorticks_off()
-        ax.set_xlabel(f"times as fast as {base}")
+        plain_ticks(ax.xaxis)
+        ax.set_xlabel(f"times as fast as {base}, the line at 1")
         ax.set_title(threads_title(threads), fontsize=11)
     handles = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels())}
     figure.legend([handles[n] for n in names if n in handles], [n for n in names if n in handles], loc="outside lower center",
@@ -110,9 +118,11 @@ def operations(chosen: list[dict[str, Any]]) -> Any:
         ax.axvline(1, color="black", linewidth=0.8)
         ax.set_yticks(range(len(results)), [result["case"].split("/")[1] for result in results], fontsize=6.5)
         ax.set_ylim(len(results), -1)
-        ax.set_xlabel("chainrule's speed: times that of (the fastest peer's dot is large)", fontsize=8)
+        plain_ticks(ax.xaxis)
+        ax.set_xlabel("how many times as fast as each peer chainrule is; the fastest peer's dot is large", fontsize=8)
         ax.set_title(threads_title(threads), fontsize=11)
-        ax.legend(fontsize=8, frameon=False, loc="lower right")
+        for handle in ax.legend(fontsize=8, frameon=False, loc="lower right").legend_handles:
+            handle.set_sizes([16])
     return figure
 
 
@@ -136,8 +146,9 @@ def growth(chosen: list[dict[str, Any]]) -> Any:
             ax.set_xscale("log", base=2)
             if ax.dataLim.minposy < float("inf"):  # where the system does not tell the memory there is nothing
                 ax.set_yscale("log")
+                plain_ticks(ax.yaxis)
             ax.set_xticks(values, [str(value) for value in values])
-            ax.minorticks_off()
+            ax.xaxis.minorticks_off()
             ax.grid(alpha=0.3)
             ax.spines[["top", "right"]].set_visible(False)
         axes[1, column].set_xlabel(axis)

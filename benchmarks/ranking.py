@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks.contenders import OURS
 
-__all__ = ["agreeing", "best", "geometric_mean", "median", "ratio", "ranked", "verdict"]
+__all__ = ["agreeing", "best", "geometric_mean", "measurable", "median", "ratio", "ranked", "verdict"]
 
 TOLERANCE = 2e-3  # of the outputs, relative to the largest of them
 
@@ -53,10 +53,17 @@ def ratio(result: dict[str, Any], peer: str, own: str | None = None) -> float | 
     return times[peer] / times[own] if own in times and peer in times else None
 
 
-def measurable(a: dict[str, Any], b: dict[str, Any]) -> bool:
-    """Whether one was the faster in every round: of five fair rounds, all fall to the same side once in sixteen times."""
-    pairs = list(zip(a["rounds"], b["rounds"]))
-    return all(x < y for x, y in pairs) or all(x > y for x, y in pairs)
+def measurable(a: list[float], b: list[float]) -> bool:
+    """Whether the rounds of two contenders tell them apart.
+
+    Either one was the faster in every round (of five fair rounds, all fall to the same side once in sixteen times), though both
+    may have drifted; or no round of one lies among those of the other, the slowest of each apart, which something else disturbed.
+    """
+    pairs = list(zip(a, b))
+    if all(x < y for x, y in pairs) or all(x > y for x, y in pairs):
+        return True
+    a, b = (sorted(rounds)[:-1] if len(rounds) > 2 else sorted(rounds) for rounds in (a, b))
+    return a[-1] < b[0] or b[-1] < a[0]
 
 
 def verdict(result: dict[str, Any], peer: str | None = None) -> str:
@@ -67,7 +74,7 @@ def verdict(result: dict[str, Any], peer: str | None = None) -> str:
     value = ratio(result, peer)
     if value is None:
         return ""
-    if not measurable(result["contenders"][own], result["contenders"][peer]):
+    if not measurable(result["contenders"][own]["rounds"], result["contenders"][peer]["rounds"]):
         return f"no measurable difference to {peer}"
     return f"{value:.2f} × {peer}"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks.contenders import OURS
 from benchmarks.processes import ROOT
-from benchmarks.ranking import best, geometric_mean, ranked, ratio
+from benchmarks.ranking import best, geometric_mean, ranked, ratio, verdict
 from benchmarks.report import number
 
 __all__ = ["markdown", "replaced", "source_of", "write"]
@@ -14,28 +14,32 @@ __all__ = ["markdown", "replaced", "source_of", "write"]
 README = ROOT / "README.md"
 BEGIN = "<!-- from {}, by `python -m benchmarks --table` -->"
 SECTION = re.compile(r"<!-- from (\S+), by `python -m benchmarks --table` -->\n.*?<!-- end of the table -->", re.DOTALL)
-COLUMNS = ("torch", "torch-compile", "jax")
+COLUMNS = (*OURS, "torch", "torch-compile", "jax")
 
 
 def markdown(results: dict[str, Any]) -> str:
-    """A row for each workload and number of threads: milliseconds, and chainrule's speed over the fastest peer's and torch's."""
-    lines = ["| training step, ms | threads | chainrule | PyTorch | torch.compile | jax.jit | × the fastest peer | × PyTorch |",
-             "|---|--:|--:|--:|--:|--:|--:|--:|"]
+    """A row for each workload and number of threads: milliseconds, and chainrule's speed over the fastest peer's and torch's.
+
+    "≈" stands where the spread of the rounds swallows the difference.
+    """
+    columns = ("training step, ms", "threads", "chainrule", "`cr.compile`", "PyTorch", "torch.compile", "jax.jit",
+               "× the fastest peer", "× PyTorch")
+    lines = [f"| {' | '.join(columns)} |", "|---" + "|--:" * (len(columns) - 1) + "|"]
     chosen = [result for result in results["results"] if result["case"].startswith("workloads/")]
     for threads in sorted({result["threads"] for result in chosen}):
         ratios: dict[str, list[float]] = {"best": [], "torch": []}
         for result in (r for r in chosen if r["threads"] == threads):
-            times, own, rival = ranked(result), best(result, ours=True), best(result, ours=False)
-            cells = [number(times[own] * 1e3) if own else "–"]
-            cells += [number(times[name] * 1e3) if name in times else "–" for name in COLUMNS]
+            times, rival = ranked(result), best(result, ours=False)
+            cells = [number(times[name] * 1e3) if name in times else "–" for name in COLUMNS]
             for column, name in (("best", rival), ("torch", "torch")):
                 value = ratio(result, name) if name else None
-                cells.append(f"{value:.2f}" if value else "–")
+                unsure = "≈ " if value and verdict(result, name).startswith("no") else ""
+                cells.append(f"{unsure}{value:.2f}" if value else "–")
                 ratios[column] += [value] if value else []
             lines.append(f"| {result['title']} | {threads} | " + " | ".join(cells) + " |")
         means = [geometric_mean(ratios[column]) for column in ("best", "torch")]
         cells = [f"**{mean:.2f}**" if mean else "–" for mean in means]
-        lines.append(f"| geometric mean | {threads} | | | | | {' | '.join(cells)} |")
+        lines.append(f"| geometric mean | {threads} | | | | | | {' | '.join(cells)} |")
     m = results["machine"]
     versions = {name: found["versions"].split(";")[0] for result in chosen for name, found in result["contenders"].items()
                 if "versions" in found and name not in (*OURS, "torch-compile")}

@@ -109,6 +109,7 @@ def walk(roots: list[tuple[Node, Any]], wanted: set[Node] | None, create_graph: 
                 owned.add(parent)
             if part:
                 owned.add(parent)  # new zeros, in which the part was set
+        d = None  # else the walk would be a second holder of the last one, and `own` would copy it
         if not retain_graph and node.kept:
             node.kept = None
 
@@ -197,10 +198,25 @@ def _measure() -> int:
 _ALONE = _measure()
 
 
+def _base_holders(view: Any) -> int:
+    base = view.base
+    return sys.getrefcount(base)
+
+
+_BASE_ALONE = _base_holders(np.zeros((2, 3)).T)
+
+
+def _has_all(g: Any) -> bool:
+    """Whether an array owns its memory, or is a view of all elements of an array that nobody else holds."""
+    base = g.base
+    return base is None or (base.__class__ is np.ndarray and base.base is None and base.size == g.size
+                            and sys.getrefcount(base) <= _BASE_ALONE)
+
+
 def own(g: Any, owned: bool) -> Any:
     """An array that nobody else holds: g itself where the walk allocated it or nobody kept it, else a copy."""
     if isinstance(g, np.ndarray):
-        if g.base is None and g.flags.c_contiguous and (owned or sys.getrefcount(g) <= _ALONE):
+        if g.flags.c_contiguous and (owned or sys.getrefcount(g) <= _ALONE) and _has_all(g):
             return g
         return g.copy()
     return np.array(g) if isinstance(g, np.generic) else g.copy()

@@ -117,7 +117,7 @@ def test_the_table_replaces_what_stands_between_its_marks(found):
     text = "a\n<!-- from old.json, by `python -m benchmarks --table` -->\nold\n<!-- end of the table -->\nb\n"
     once = table.replaced(text, found, ROOT / "benchmarks" / "x.json")
     assert once.startswith("a\n<!-- from benchmarks/x.json,") and once.endswith("<!-- end of the table -->\nb\n")
-    assert "| X | 2 | 3100 | 6200 | 5000 | – | 1.61 | 2.00 |" in once and "old" not in once
+    assert "| X | 2 | 3100 | – | 6200 | 5000 | – | 1.61 | 2.00 |" in once and "old" not in once
     assert table.replaced(once, found, ROOT / "benchmarks" / "x.json") == once
     assert table.source_of(once) == ROOT / "benchmarks" / "x.json"
     with pytest.raises(ValueError, match="no place"):
@@ -150,9 +150,13 @@ def test_who_disagrees_is_not_ranked():
     assert "NOT RANKED" in report.rows(found)
 
 
-def test_a_ratio_needs_a_difference_in_every_round():
+def test_a_ratio_needs_a_difference_that_the_spread_does_not_swallow():
     assert ranking.verdict(result(chainrule=[1.0, 1.1, 1.0], torch=[2.0, 2.2, 2.1])) == "2.10 × torch"
     assert ranking.verdict(result(chainrule=[1.0, 1.1, 1.0], torch=[1.1, 1.0, 1.1])) == "no measurable difference to torch"
+    drifting, disturbed = [1.0, 2.0, 3.0, 4.0, 5.0], [1.0, 1.0, 9.0, 1.0, 1.0]
+    assert ranking.verdict(result(chainrule=drifting, torch=[1.1, 2.1, 3.1, 4.1, 5.1])) == "1.03 × torch"  # in every round
+    assert ranking.verdict(result(chainrule=disturbed, torch=[2.0] * 5)) == "2.00 × torch"  # but for one round
+    assert ranking.verdict(result(chainrule=disturbed, torch=[0.9, 0.9, 1.1, 0.9, 1.1])).startswith("no measurable")
     assert ranking.verdict(result(chainrule=[3.0], chainrule_compile=[1.0], torch=[2.0])) == "2.00 × torch"  # the faster of ours
     assert ranking.geometric_mean([1.0, 4.0]) == pytest.approx(2.0) and ranking.geometric_mean([]) is None
 

@@ -195,6 +195,29 @@ def test_gradients_of_the_linear_map_in_all_forms(wanted: tuple[bool, bool, bool
                 assert one is None
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_gradients_are_not_copied_on_their_way_to_the_leaves(turned: bool) -> None:
+    """Nor where the weight is stored (in, out), and its gradient arrives through a transposition."""
+    x, bias = cr.randn(4, 50, 64, requires_grad=True), cr.randn(96, requires_grad=True)
+    weight = cr.randn(64, 96, requires_grad=True) if turned else cr.randn(96, 64, requires_grad=True)
+    out = F.linear(x, weight.mT if turned else weight, bias)
+    op, made = out.node.op, []
+    forward, backward, asks = op.pairs[cpu]
+
+    def noted(*arguments: Any) -> Any:
+        found = backward(*arguments)
+        made.extend(array.ctypes.data for array in found)  # while they are alive, nothing else lies there
+        return found
+
+    op.pairs[cpu] = forward, noted, asks
+    try:
+        out.backward(cr.ones(4, 50, 96))
+    finally:
+        op.pairs[cpu] = forward, backward, asks
+    assert [t.grad.data.ctypes.data for t in (x, weight, bias)] == made
+    assert all(t.grad.data.flags.c_contiguous for t in (x, weight, bias))
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("lead", [(), (3,), (0,), (2, 0, 5), (20, 32), (1, 4000)])
 @pytest.mark.parametrize("with_bias", [False, True])

@@ -83,7 +83,8 @@ def _scores(plan: Any, entry: int, turned: Any, size: int, kind: int, causal: bo
             else:
                 added = _row(plan, MASK, entry, left + j, 1 if alike else top + rows, s)
                 if alike:
-                    line[first:] += added[0]
+                    for i in range(np.uint64(first), np.uint64(rows)):
+                        line[i] += added[0]
                 else:
                     added = added[top:]
                     for i in range(np.uint64(first), np.uint64(rows)):
@@ -114,14 +115,16 @@ def _forward(task: int, plan: Any, length: int, keys: int, size: int, width: int
     rows = min(QUERIES, length - top)
     end = min(keys, top + rows) if causal else keys
     turned, scores = np.empty(size * rows, like.dtype), np.empty(rows * KEYS, like.dtype)
-    sums, tops, largest, shift = (np.zeros(rows, like.dtype), np.full(rows, least), np.empty(rows, like.dtype),
+    sums, tops, largest, shift = (np.zeros(rows, like.dtype), np.empty(rows, like.dtype), np.empty(rows, like.dtype),
                                   np.empty(rows, like.dtype))
+    tops[:] = least
     _turned(plan, Q, b, top, rows, real(scale), turned)
     left = 0
     while left < end:
         columns, first = _block(causal, top, left, end)
         _scores(plan, b, turned, size, kind, causal, top, first, rows, left, columns, scores)
-        largest[:] = tops
+        for i in range(np.uint64(rows)):
+            largest[i] = tops[i]
         for j in range(columns):
             line = scores[j * rows : (j + 1) * rows]
             for i in range(np.uint64(first), np.uint64(rows)):  # a NaN is passed over here; it shows in the sum
@@ -135,7 +138,8 @@ def _forward(task: int, plan: Any, length: int, keys: int, size: int, width: int
                 line = _row(plan, OUT, b, top + i, width, like)
                 for j in range(np.uint64(width)):
                     line[j] *= shrink
-        tops[:] = largest
+        for i in range(np.uint64(rows)):
+            tops[i] = largest[i]
         for j in range(columns):
             line = scores[j * rows : (j + 1) * rows]
             for i in range(np.uint64(first), np.uint64(rows)):
@@ -267,7 +271,7 @@ def _lying_like(x: Any, shape: tuple[int, ...]) -> Any:
 def _turned_mask(mask: Any, keys: int, like: Any) -> Any:
     """(..., L or 1, S or 1) -> (..., S, L or 1), in C order; without elements where there is no mask."""
     if mask is None:
-        return LIKE[like.dtype]
+        return np.empty(0, like.dtype)
     mask = mask.reshape((1,) * (2 - mask.ndim) + mask.shape).swapaxes(-1, -2)
     return np.ascontiguousarray(np.broadcast_to(mask, (*mask.shape[:-2], keys, mask.shape[-1])))
 

@@ -1,7 +1,12 @@
 """Convolution and its two adjoints in one and two dimensions, each by the method that is quickest for its shape.
 
-The three maps are those of the reference (`chainrule.kernels.reference.convolution` states what they compute). What these do
-not do (three dimensions, dtypes other than float32 and float64, tiny sizes) the reference does.
+The three maps are those of the reference (`chainrule.kernels.reference.convolution` states what they compute).
+
+- **winograd.py**: the convolution and its adjoint in the input, for 3 × 3 kernels where `suits_winograd` says so; where its result
+  is not finite, the next one decides what it is.
+- **direct.py**: all else, among it every adjoint in the weight, depthwise and grouped convolution, one dimension, strides and
+  dilations.
+- **The reference**: three dimensions, dtypes other than float32 and float64, tiny sizes, and what is not finite.
 """
 
 from math import prod
@@ -13,6 +18,7 @@ from chainrule.kernels import reference
 from chainrule.kernels.cpu import memory
 from chainrule.kernels.cpu.direct import correlate, forward, transpose
 from chainrule.kernels.cpu.planes import is_plane, pair, plane
+from chainrule.kernels.cpu.winograd import lanes, winograd
 from chainrule.kernels.reference.convolution import check_arguments
 from chainrule.kernels.reference.windows import Sizes
 
@@ -20,6 +26,8 @@ from chainrule.kernels.reference.windows import Sizes
 SMALLEST = 1 << 14
 # From this many on, threads share the work.
 SHARED = 1 << 18
+# From this many on, a 3 × 3 convolution may go by winograd.py, whose compilation takes seconds.
+WIDE = 1 << 25
 
 NO_BIAS = {np.dtype(t): np.empty(0, t) for t in (np.float32, np.float64)}
 
@@ -29,13 +37,34 @@ def _declines(first: Any, second: Any, work: int) -> bool:
     return not is_plane(first) or first.dtype != second.dtype or work < SMALLEST
 
 
+def suits_winograd(shape: Sizes, weight: Sizes, stride: Sizes, dilation: Sizes, groups: int, dtype: Any, work: int) -> bool:
+    """Whether a convolution that gives this shape (N, O, H, W), by a weight (O, C, KH, KW), is quicker that way.
+
+    Transforming costs as much as the input and the output have channels, multiplying as much as their product: C O / (C + O) says
+    whether it is worth it. Lanes are images, which should fill them. Measured with one thread, float32, AVX-512 (16 lanes),
+    (N, C, H, O): milliseconds by winograd.py and by direct.py.
+
+        (64, 32, 14, 64)   1.20   2.30      (32, 32, 16, 32)   0.46   0.77      (12, 64, 28, 64)  2.20  2.98
+        (64, 32, 28, 64)   4.26   9.36      (32, 64, 8, 64)    0.38   1.05      (8, 64, 28, 64)   2.20  2.00
+        (32, 64, 32, 64)   5.66  11.16      (64, 8, 32, 32)    1.67   1.55      (4, 64, 28, 64)   1.60  1.04
+        (32, 128, 16, 128) 5.29  11.25      (64, 16, 32, 16)   2.43   1.94      (64, 3, 32, 64)   2.83  1.72
+        (16, 256, 14, 256) 9.38  18.01      (32, 16, 32, 16)   1.04   0.75      (64, 4, 32, 16)   0.90  0.44
+    """
+    if work < WIDE or weight[2:] != (3, 3) or {*stride, *dilation} != {1} or groups > 1 or lanes(dtype) < 4:
+        return False
+    images, (outputs, channels) = shape[0], weight[:2]
+    return channels * outputs >= 12 * (channels + outputs) and images >= 0.6 * lanes(dtype) * -(-images // lanes(dtype))
+
+
 def _convolve(x: Any, weight: Any, bias: Any, out: Sizes, work: int, stride: Sizes, padding: Sizes, dilation: Sizes,
               groups: int) -> Any:
     """The convolution + bias (O,), if that has elements."""
     shape = (x.shape[0], weight.shape[0], *pair(1, out))
     y = memory.empty((*shape[:2], *out), x.dtype)
-    forward(plane(x), plane(weight), bias, y.reshape(shape), pair(1, stride), pair(0, padding), pair(1, dilation), int(groups),
-            work < SHARED)
+    x, weight, target, serial = plane(x), plane(weight), y.reshape(shape), work < SHARED
+    if not (suits_winograd(shape, weight.shape, stride, dilation, groups, x.dtype, work)
+            and winograd(x, weight, bias, target, pair(0, padding), False, serial)):
+        forward(x, weight, bias, target, pair(1, stride), pair(0, padding), pair(1, dilation), int(groups), serial)
     return y
 
 
@@ -60,14 +89,19 @@ def convolution_transpose(y: Any, weight: Any, *, stride: Sizes, padding: Sizes,
     ...                       size=(5,))
     array([[[1., 1., 1., 1., 0.]]])
     """
-    inner = weight.shape[1]
+    outputs, inner = weight.shape[:2]
     shape = (y.shape[0], inner * groups, *size)
     check_arguments("convolution_transpose", shape, weight.shape, stride, padding, dilation, groups, y.shape)
     work = y.size * prod(weight.shape[1:])
     if not _declines(y, weight, work):
         x = memory.empty(shape, y.dtype)
-        if transpose(plane(y), plane(weight), NO_BIAS[y.dtype], x.reshape(*shape[:2], *pair(1, size)), pair(1, stride),
-                     pair(0, padding), pair(1, dilation), int(groups), work < SHARED):
+        g, kernel, target = plane(y), plane(weight), x.reshape(*shape[:2], *pair(1, size))
+        bias, before, serial = NO_BIAS[y.dtype], pair(0, padding), work < SHARED
+        swapped = (inner, outputs, *weight.shape[2:])
+        if (max(before) <= 2 and suits_winograd(target.shape, swapped, stride, dilation, groups, y.dtype, work)
+                and winograd(g, kernel, bias, target, (2 - before[0], 2 - before[1]), True, serial)):
+            return x
+        if transpose(g, kernel, bias, target, pair(1, stride), before, pair(1, dilation), int(groups), serial):
             return x
     return reference.convolution_transpose(y, weight, stride=stride, padding=padding, dilation=dilation, groups=groups, size=size)
 

@@ -39,6 +39,7 @@ from chainrule.kernels.cpu.vectors import (
     correlate_tile,
     move_row,
     multiply_line,
+    multiply_narrow,
     multiply_tile,
 )
 
@@ -95,22 +96,26 @@ def _apply(task: int, source: Any, packed: Any, offsets: Any, segments: Any, bia
         for n in range(count):
             move(buffer, channel * above * beside * pitch + n * plane, pitch, shape, source[first + n, group * inner + channel],
                  source_stride, (padding[0] - top * source_stride[0], padding[1]))
-    tile = (LINE if lines == 1 else PIECES) * lanes
     length = ((count - 1) * rows + here) * columns
-    run = -(-length // tile) * tile
+    run = -(-length // lanes) * lanes + LINE * lanes
     sums = np.empty(blocks * lines * run, source.dtype)
     weights, result = packed.reshape(-1), target.reshape(-1)
     for phase in range(len(segments) - 1):
         begin, end = segments[phase], segments[phase + 1]
         a, b = phase // target_stride[1], phase % target_stride[1]
         for q in range(begin, max(end, begin + 1), CHUNK):
-            for at in range(0, length, tile):
+            at = 0
+            while at < length:
+                wide = LINE if lines == 1 else PIECES if length - at > 2 * lanes else 1  # vectors
                 for block in range(blocks):
                     to, place = block * lines * run + at, (group * blocks + block) * kernel * lines
-                    if lines == 1:
+                    if wide == LINE:
                         multiply_line(sums, to, run, weights, place, buffer, at, offsets, q, min(end, q + CHUNK), q == begin)
-                    else:
+                    elif wide == PIECES:
                         multiply_tile(sums, to, run, weights, place, buffer, at, offsets, q, min(end, q + CHUNK), q == begin)
+                    else:
+                        multiply_narrow(sums, to, run, weights, place, buffer, at, offsets, q, min(end, q + CHUNK), q == begin)
+                at += wide * lanes
         many, step = np.uint64(max(0, -(-(width - b) // target_stride[1]))), np.uint64(target_stride[1])
         for o in range(share):
             shift = bias[group * share + o] if bias.size > 0 else source.dtype.type(0)
@@ -131,13 +136,14 @@ def _apply(task: int, source: Any, packed: Any, offsets: Any, segments: Any, bia
 @tasks
 def _correlate(task: int, x: Any, y: Any, offsets: Any, sums: Any, totals: Any, stride: Any, padding: Any, shape: Any,
                images: int, band: int, width: int, part: int) -> None:
-    """sums (shares, G, channel blocks, output parts * part, Q) of zeros += each share's part of the adjoint in the weight.
+    """sums (shares, G, channel blocks, output blocks, Q, lines) of zeros += each share's part of the adjoint in the weight.
 
-    Q is that of a block of `width` input channels, a multiple of PIECES; `part` output channels are worked on together.
-    totals (shares, O) of zeros += the sums of y, if it has elements.
+    Q is that of a block of `width` input channels, a multiple of PIECES; `part` output channels are worked on together, `lines`
+    make a tile. totals (shares, O) of zeros += the sums of y, if it has elements.
     """
     batch, outputs, height, across = y.shape
-    shares, groups, blocks, parts, kernel = sums.shape[0], sums.shape[1], sums.shape[2], sums.shape[3] // part, sums.shape[4]
+    shares, groups, blocks, kernel, tile = sums.shape[0], sums.shape[1], sums.shape[2], sums.shape[4], sums.shape[5]
+    parts = sums.shape[3] * tile // part
     inner, share = x.shape[1] // groups, outputs // groups
     own, group = task // (groups * blocks * parts), task // (blocks * parts) % groups
     block, lowest = task // parts % blocks, task % parts * part
@@ -148,7 +154,7 @@ def _correlate(task: int, x: Any, y: Any, offsets: Any, sums: Any, totals: Any, 
     run = -(-pitch // lanes) * lanes
     buffer, given = np.zeros(width * above * beside * pitch + columns + lanes, x.dtype), np.zeros(part * run, x.dtype)
     output, result, bands = y.reshape(-1), sums.reshape(-1), -(-height // band)
-    start = (((own * groups + group) * blocks + block) * sums.shape[3] + lowest) * kernel
+    start = (((own * groups + group) * blocks + block) * sums.shape[3] * tile + lowest) * kernel
     units = -(-batch // images) * bands
     for unit in range(own * units // shares, (own + 1) * units // shares):
         first, top = unit // bands * images, unit % bands * band
@@ -174,12 +180,13 @@ def _correlate(task: int, x: Any, y: Any, offsets: Any, sums: Any, totals: Any, 
                 for t in range(np.uint64(length)):
                     total += given[at + t]
                 totals[own, channel] += total
-        for o in range(0, lines, min(part, OUTPUTS)):
+        for o in range(0, lines, tile):
             for q in range(0, kernel, PIECES):
-                if part == 1:
-                    correlate_line(result, start + q, kernel, given, 0, run, buffer, offsets, q, padded)
+                to = start + o * kernel + q * tile
+                if tile == 1:
+                    correlate_line(result, to, given, o * run, run, buffer, offsets, q, padded)
                 else:
-                    correlate_tile(result, start + o * kernel + q, kernel, given, o * run, run, buffer, offsets, q, padded)
+                    correlate_tile(result, to, given, o * run, run, buffer, offsets, q, padded)
 
 
 def _lines(outputs: int) -> int:
@@ -321,8 +328,8 @@ def _weight_plan(batch: int, inner: int, share: int, groups: int, out: Pair, ker
     offsets = _table(width, pitch, vertical, across, across[0], columns).reshape(-1)
     taps = len(offsets)
     offsets = np.concatenate([offsets, np.zeros(_up(taps, PIECES) - taps, np.int64)])
-    return (offsets, (shares, groups, blocks, parts * part, len(offsets)), taps, (vertical[0], across[0], rows, columns), images,
-            band, width, part)
+    layout = shares, groups, blocks, parts * part // lines, len(offsets), lines
+    return offsets, layout, taps, (vertical[0], across[0], rows, columns), images, band, width, part
 
 
 def correlate(x: Any, y: Any, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int, bias: bool,
@@ -333,9 +340,9 @@ def correlate(x: Any, y: Any, kernel: Pair, stride: Pair, padding: Pair, dilatio
         x.shape[0], inner, share, groups, y.shape[2:], kernel, stride, dilation, x.itemsize)
     sums = np.zeros(layout, x.dtype)
     totals = np.zeros((layout[0], y.shape[1] if bias else 0), x.dtype)
-    tasks = layout[0] * groups * layout[2] * (layout[3] // part)
+    tasks = layout[0] * groups * layout[2] * (layout[3] * layout[5] // part)
     (_correlate.serial if serial else _correlate)(tasks, x, y, offsets, sums, totals, stride, padding, shape, images, band,
                                                   width, part)
-    # (G, blocks, O / G, width * KH * KW) -> (G, O / G, C / G * KH * KW)
-    whole = sums.sum(0)[:, :, :share, :taps].transpose(0, 2, 1, 3).reshape(groups, share, -1)
-    return whole[:, :, :inner * prod(kernel)].reshape(y.shape[1], inner, *kernel), totals.sum(0) if bias else None
+    # (G, channel blocks, output blocks, Q, lines) -> (G, output blocks, lines, channel blocks, Q) -> (G, O / G, C / G * KH * KW)
+    whole = sums.sum(0)[:, :, :, :taps].transpose(0, 2, 4, 1, 3).reshape(groups, layout[3] * layout[5], -1)
+    return whole[:, :share, :inner * prod(kernel)].reshape(y.shape[1], inner, *kernel), totals.sum(0) if bias else None

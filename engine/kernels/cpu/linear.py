@@ -70,7 +70,7 @@ def linear_grad(g: Any, x: Any, weight: Any, bias: Any, wanted: tuple[bool, bool
         run(jobs, dtype)
     if biased and for_bias is None:
         for_bias = rows.sum(0)
-    return (None if for_x is None else for_x.reshape(shape),
+    return (for_x if for_x is None or len(shape) == 2 else for_x.reshape(shape),
             for_weight.T if for_weight is not None and turned_w else for_weight, for_bias)
 
 

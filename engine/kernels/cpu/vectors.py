@@ -9,7 +9,8 @@ so that each number that is read from memory is used several times. The two loop
 For every step of the sum, the first reads `pieces` vectors and `outputs` numbers, and multiplies and adds outputs × pieces
 times; with 8 × 3 vectors of 512 bits these are 24 of the 32 registers, and two multiplications a cycle wait for nothing
 else. `offset_q` says where in the source the q-th kernel element looks: that makes a matrix product a convolution, and
-nothing is copied into columns. Each is there as a `_tile` and as a `_line` of one output, for what has no second one.
+nothing is copied into columns. Each is there as a `_tile` and as a `_line` of one output, for what has no second one;
+`multiply_narrow` is a tile one vector wide, for what is left over.
 
 They are built as LLVM's intermediate code, which has vector types: numba has none.
 """
@@ -23,7 +24,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 __all__ = ["Code", "LINE", "OUTPUTS", "PIECES", "VECTOR", "correlate_line", "correlate_tile", "move_row",
-           "multiply_line", "multiply_tile"]
+           "multiply_line", "multiply_narrow", "multiply_tile"]
 
 _FEATURES = llvm.get_host_cpu_features()
 VECTOR = 64 if _FEATURES.get("avx512f") else 32 if _FEATURES.get("avx2") else 16  # bytes of a vector
@@ -65,13 +66,13 @@ class Code:
     def store(self, value: Any, pointer: Any) -> None:
         self.builder.store(value, self.builder.bitcast(pointer, self.vector.as_pointer())).align = self.real_bytes
 
-    def _mask(self, left: Any) -> Any:
+    def _mask(self, left: Any, lanes: int) -> Any:
         """(i < left) for each lane i."""
-        many = self.builder.insert_element(ir.Constant(ir.VectorType(_INT, self.lanes), ir.Undefined), left, ir.IntType(32)(0))
-        many = self._shuffled(many, many, [0] * self.lanes)
-        return self.builder.icmp_signed("<", ir.Constant(many.type, list(range(self.lanes))), many)
+        many = self.builder.insert_element(ir.Constant(ir.VectorType(_INT, lanes), ir.Undefined), left, ir.IntType(32)(0))
+        many = self.shuffled(many, many, [0] * lanes)
+        return self.builder.icmp_signed("<", ir.Constant(many.type, list(range(lanes))), many)
 
-    def _shuffled(self, a: Any, b: Any, places: list[int]) -> Any:
+    def shuffled(self, a: Any, b: Any, places: list[int]) -> Any:
         return self.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), len(places)), places))
 
     def _masked(self, name: str, vector: Any, result: Any, *arguments: Any) -> Any:
@@ -83,12 +84,12 @@ class Code:
     def load_some(self, pointer: Any, left: Any, vector: Any) -> Any:
         pointer = self.builder.bitcast(pointer, vector.as_pointer())
         align = ir.IntType(32)(1 if vector == self.bytes else self.real_bytes)
-        return self._masked("load", vector, vector, pointer, align, self._mask(left), ir.Constant(vector, None))
+        return self._masked("load", vector, vector, pointer, align, self._mask(left, vector.count), ir.Constant(vector, None))
 
     def store_some(self, value: Any, pointer: Any, left: Any) -> None:
         pointer = self.builder.bitcast(pointer, value.type.as_pointer())
         align = ir.IntType(32)(1 if value.type == self.bytes else self.real_bytes)
-        self._masked("store", value.type, ir.VoidType(), value, pointer, align, self._mask(left))
+        self._masked("store", value.type, ir.VoidType(), value, pointer, align, self._mask(left, value.type.count))
 
     def _two(self, pointer: Any, j: Any, left: Any) -> list[tuple[Any, Any]]:
         """Where the elements from 2 j on lie, in two vectors, and how many of each are among 2 * left."""
@@ -99,13 +100,13 @@ class Code:
     def load_pairs(self, pointer: Any, j: Any, left: Any) -> list[Any]:
         """The even and the odd ones of the elements from 2 j on."""
         a, b = (self.load_some(place, count, self.vector) for place, count in self._two(pointer, j, left))
-        return [self._shuffled(a, b, list(range(s, 2 * self.lanes, 2))) for s in (0, 1)]
+        return [self.shuffled(a, b, list(range(s, 2 * self.lanes, 2))) for s in (0, 1)]
 
     def store_pairs(self, even: Any, odd: Any, pointer: Any, j: Any, left: Any) -> None:
         """The inverse of load_pairs."""
         for half, (place, count) in enumerate(self._two(pointer, j, left)):
             places = [half * self.lanes // 2 + i // 2 + i % 2 * self.lanes for i in range(self.lanes)]
-            self.store_some(self._shuffled(even, odd, places), place, count)
+            self.store_some(self.shuffled(even, odd, places), place, count)
 
     def numbers(self, number: int) -> Any:
         """A vector of bytes, all of them the number."""
@@ -114,7 +115,7 @@ class Code:
     def spread(self, number: Any) -> Any:
         """A vector of one number repeated."""
         first = self.builder.insert_element(ir.Constant(self.vector, ir.Undefined), number, ir.IntType(32)(0))
-        return self._shuffled(first, first, [0] * self.lanes)
+        return self.shuffled(first, first, [0] * self.lanes)
 
     def registers(self, outputs: int, pieces: int) -> list[list[Any]]:
         """outputs × pieces vectors of zeros."""
@@ -132,13 +133,21 @@ class Code:
         function = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0")
         self.builder.call(function, [pointer, *(ir.IntType(32)(n) for n in (0, 3, 1))])
 
-    def total(self, register: Any) -> Any:
-        """The sum of a vector's lanes: its halves are added until one number is left."""
-        value, lanes = self.builder.load(register), self.lanes
-        while lanes > 1:
-            lanes //= 2
-            value = self.builder.fadd(*(self._shuffled(value, value, list(range(start, start + lanes))) for start in (0, lanes)))
-        return self.builder.extract_element(value, ir.IntType(32)(0))
+    def totals(self, registers: list[Any]) -> Any:
+        """One vector of the sums of each register's lanes: neighbours are added, two registers' halves at a time, until one number
+        of each is left. There are as many registers as a power of two."""
+        values = [self.builder.load(register) for register in registers]
+        while len(values) > 1:
+            values = [self._neighbours(a, b) for a, b in zip(values[::2], values[1::2])]
+        while values[0].type.count > len(registers):
+            values = [self._neighbours(values[0])]
+        return values[0]
+
+    def _neighbours(self, a: Any, b: Any = None) -> Any:
+        """The sums of neighbouring lanes of a, and then those of b."""
+        lanes = a.type.count if b is None else 2 * a.type.count
+        halves = [self.shuffled(a, a if b is None else b, list(range(s, lanes, 2))) for s in (0, 1)]
+        return self.builder.fadd(*halves)
 
 
 def _multiply(outputs: int, pieces: int) -> Any:
@@ -185,34 +194,38 @@ def _multiply(outputs: int, pieces: int) -> Any:
 
 def _correlate(outputs: int, pieces: int) -> Any:
     @intrinsic
-    def correlate(typing: Any, out: Any, to: Any, pitch: Any, left: Any, first: Any, row: Any, source: Any, offsets: Any,
-                  begin: Any, length: Any) -> Any:
-        """out[to + o * pitch + q] += Σ_{t < length} left[first + o * row + t] source[offsets[begin + q] + t]
+    def correlate(typing: Any, out: Any, to: Any, left: Any, first: Any, row: Any, source: Any, offsets: Any, begin: Any,
+                  length: Any) -> Any:
+        """out[to + q * outputs + o] += Σ_{t < length} left[first + o * row + t] source[offsets[begin + q] + t]
 
         for o < outputs and q < pieces; `length` is a multiple of a vector's lanes. All arrays are flat.
         """
         def build(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            out, to, pitch, left, first, row, source, offsets, begin, length = values
+            out, to, left, first, row, source, offsets, begin, length = values
             kinds = signature.args
             code = Code(context, builder, kinds[0])
             sums = code.registers(outputs, pieces)
-            shifts = code.pointer(kinds[7], offsets, begin)
-            seen = [code.pointer(kinds[6], source, builder.load(code.step(shifts, q))) for q in range(pieces)]
-            lines = [code.pointer(kinds[3], left, first, builder.mul(row, _INT(o))) for o in range(outputs)]
+            shifts = code.pointer(kinds[6], offsets, begin)
+            seen = [code.pointer(kinds[5], source, builder.load(code.step(shifts, q))) for q in range(pieces)]
+            lines = [code.pointer(kinds[2], left, first, builder.mul(row, _INT(o))) for o in range(outputs)]
             with cgutils.for_range_slice(builder, _INT(0), length, _INT(code.lanes), _INT) as (t, _):
                 vectors = [code.load(builder.gep(place, [t])) for place in seen]
                 for o in range(outputs):
                     other = code.load(builder.gep(lines[o], [t]))
                     for q in range(pieces):
                         code.accumulate(sums[o][q], other, vectors[q])
-            for o in range(outputs):
-                for q in range(pieces):
-                    place = code.step(code.pointer(kinds[0], out, to, builder.mul(pitch, _INT(o))), q)
-                    builder.store(builder.fadd(builder.load(place), code.total(sums[o][q])), place)
+            group = min(outputs, code.lanes)
+            for q in range(pieces):
+                for o in range(0, outputs, group):
+                    found = code.totals([sums[o + i][q] for i in range(group)])
+                    place = builder.bitcast(code.step(code.pointer(kinds[0], out, to), q * outputs + o), found.type.as_pointer())
+                    before = builder.load(place)
+                    before.align = code.real_bytes
+                    builder.store(builder.fadd(before, found), place).align = code.real_bytes
             return context.get_dummy_value()
 
         number = types.int64
-        return types.void(out, number, number, left, number, number, source, offsets, number, number), build
+        return types.void(out, number, left, number, number, source, offsets, number, number), build
     return correlate
 
 
@@ -234,5 +247,5 @@ def move_row(typing: Any, out: Any, to: Any, source: Any, at: Any, count: Any, s
     return types.void(out, number, source, number, number, out.dtype), build
 
 
-multiply_tile, multiply_line = _multiply(OUTPUTS, PIECES), _multiply(1, LINE)
+multiply_tile, multiply_narrow, multiply_line = _multiply(OUTPUTS, PIECES), _multiply(OUTPUTS, 1), _multiply(1, LINE)
 correlate_tile, correlate_line = _correlate(OUTPUTS, PIECES), _correlate(1, PIECES)
