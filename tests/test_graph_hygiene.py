@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule import derivatives
 from chainrule import functional as F
 from chainrule.derivatives import history
 from chainrule.tensor import Tensor
@@ -379,3 +380,16 @@ def test_optimizer_step_between_forward_and_backward_is_noticed() -> None:
     with pytest.raises(cr.AutogradError, match="linear, called at .*test_graph_hygiene.py.*changed in place"):
         kept.backward()
     assert loss.requires_grad
+
+
+def test_a_leafs_gradient_is_the_array_that_its_formula_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody else holds it, so it need not be copied: also where the leaf comes right after the node that gave it."""
+    made: list[int] = []
+    own = derivatives.own
+    monkeypatch.setattr(derivatives, "own", lambda g, owned: (made.append(id(g)), own(g, owned))[1])
+    monkeypatch.setattr(derivatives, "_ALONE", derivatives._ALONE + 1)  # the line above holds it too
+    x = cr.tensor([1.0, 2.0], requires_grad=True)
+    for function in (cr.sin, cr.relu, cr.functional.gelu):
+        x.grad = None
+        function(x).sum().backward()
+        assert x.grad is not None and id(x.grad.data) == made.pop()
