@@ -51,7 +51,7 @@ def _attention() -> Any:
 def _convolution() -> Any:
     return (F.conv2d(leaf(8, 1, 28, 28), leaf(32, 1, 3, 3), leaf(32), padding=1),
             F.conv2d(leaf(8, 32, 28, 28), leaf(64, 32, 3, 3), leaf(64), padding=1),
-            F.conv2d(leaf(8, 64, 14, 14), leaf(128, 64, 3, 3), leaf(128), padding=1),
+            F.conv2d(leaf(16, 64, 14, 14), leaf(128, 64, 3, 3), leaf(128), padding=1),
             F.conv2d(leaf(8, 32, 28, 28), leaf(64, 32, 1, 1), leaf(64)),
             F.conv2d(leaf(4, 3, 64, 64), leaf(32, 3, 7, 7), leaf(32), stride=2, padding=3),
             F.conv1d(leaf(4, 32, 256), leaf(32, 32, 3), leaf(32), padding=2, dilation=2))

@@ -60,7 +60,7 @@ def test_accuracy_with_many_channels(dtype: Any) -> None:
     assert error(cpu.convolution(x, weight, **ONCE, padding=(1, 1)), expected) < (2e-5 if dtype == np.float32 else 5e-14)
 
 
-X, WEIGHT = (16, 16, 13, 14), (24, 16, 3, 3)
+X, WEIGHT = (16, 32, 13, 14), (24, 32, 3, 3)
 
 
 def arrays(seed: int = 0) -> tuple[Any, Any, Any]:
@@ -74,6 +74,19 @@ def arrays(seed: int = 0) -> tuple[Any, Any, Any]:
 def both_ways(x: Any, weight: Any, g: Any, xp: Any) -> tuple[Any, Any]:
     return (xp.convolution(x, weight, **ONCE, padding=(1, 1)),
             xp.convolution_transpose(g, weight, **ONCE, padding=(1, 1), size=x.shape[2:]))
+
+
+def test_what_is_chosen_depends_on_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(convolution_file, "WIDE", 1000)
+    wide: Any = ((64, 32, 14, 14), (32, 32, 3, 3), (1, 1), (1, 1), 1, np.dtype(np.float32), 1000)
+    lanes = winograd_file.lanes(wide[5])
+    others = {0: [(lanes // 2, 32, 14, 14), (lanes + 1, 32, 14, 14)],
+              1: [(16, 16, 3, 3), (32, 3, 3, 3), (32, 32, 5, 5), (32, 32, 3)],
+              2: [(2, 1)], 3: [(1, 2)], 4: [2], 6: [999]}
+    assert convolution_file.suits_winograd(*wide)
+    for place, values in others.items():
+        for value in values:
+            assert not convolution_file.suits_winograd(*wide[:place], value, *wide[place + 1:])
 
 
 def test_it_is_chosen_and_agrees(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,13 +40,20 @@ def _declines(first: Any, second: Any, work: int) -> bool:
 def suits_winograd(shape: Sizes, weight: Sizes, stride: Sizes, dilation: Sizes, groups: int, dtype: Any, work: int) -> bool:
     """Whether a convolution that gives this shape (N, O, H, W), by a weight (O, C, KH, KW), is quicker that way.
 
-    Measured with one thread, float32, AVX-512, (N, C, H, O): milliseconds by winograd.py and by direct.py.
+    Transforming costs as much as the input and the output have channels, multiplying as much as their product: C O / (C + O) says
+    whether it is worth it. Lanes are images, which should fill them. Measured with one thread, float32, AVX-512 (16 lanes),
+    (N, C, H, O): milliseconds by winograd.py and by direct.py.
 
-        (64, 32, 14, 64)   1.4   2.9        (32, 128, 16, 128)  15.6  24.2        (32, 16, 32, 16)  0.81  0.89
-        (32, 64, 32, 64)  10.2  24.1        (16, 256, 14, 256)  25.9  39.1        (32, 64, 8, 64)   0.43  1.11
+        (64, 32, 14, 64)   1.20   2.30      (32, 32, 16, 32)   0.46   0.77      (12, 64, 28, 64)  2.20  2.98
+        (64, 32, 28, 64)   4.26   9.36      (32, 64, 8, 64)    0.38   1.05      (8, 64, 28, 64)   2.20  2.00
+        (32, 64, 32, 64)   5.66  11.16      (64, 8, 32, 32)    1.67   1.55      (4, 64, 28, 64)   1.60  1.04
+        (32, 128, 16, 128) 5.29  11.25      (64, 16, 32, 16)   2.43   1.94      (64, 3, 32, 64)   2.83  1.72
+        (16, 256, 14, 256) 9.38  18.01      (32, 16, 32, 16)   1.04   0.75      (64, 4, 32, 16)   0.90  0.44
     """
-    return (work >= WIDE and weight[2:] == (3, 3) and {*stride, *dilation} == {1} and groups == 1 and min(weight[:2]) >= 8
-            and lanes(dtype) >= 4 and shape[0] >= lanes(dtype) // 2)
+    if work < WIDE or weight[2:] != (3, 3) or {*stride, *dilation} != {1} or groups > 1 or lanes(dtype) < 4:
+        return False
+    images, (outputs, channels) = shape[0], weight[:2]
+    return channels * outputs >= 12 * (channels + outputs) and images >= 0.6 * lanes(dtype) * -(-images // lanes(dtype))
 
 
 def _convolve(x: Any, weight: Any, bias: Any, out: Sizes, work: int, stride: Sizes, padding: Sizes, dilation: Sizes,
