@@ -1,6 +1,7 @@
 """What a compiled step sees change, what it refuses, and what is left after an error."""
 
 import threading
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -375,6 +376,8 @@ def test_nested_methods_threads_and_random_draws() -> None:
         for mine in ours:
             assert same(mine, x * 2 + cr.rand(3) + F.dropout(x, 0.5) + cr.randn_like(x))
     assert trainer.step is not other.step and trainer.inner.reasons == []
+    copied = deepcopy(trainer)
+    assert copied.step is not trainer.step and copied.step.function.__self__ is copied and copied.step.reasons == []
 
     step = cr.compile(lambda x: ((x * 2).exp() + x).sum(1))
     inputs = [floats(i, 30, 30) for i in range(4)]

@@ -51,6 +51,12 @@ class Compiled:
             pass
         return made
 
+    def __deepcopy__(self, memo: Any) -> "Compiled":
+        """A step without recordings; of an object that is being copied, that of the copy."""
+        owner = getattr(self.function, "__self__", None)
+        copy = memo.get(id(owner))
+        return Compiled(self.function if copy is None else types.MethodType(self.function.__func__, copy))
+
     def __call__(self, *args: Any, **options: Any) -> Any:
         me = threading.get_ident()
         if self._owner == me and (not special.count or state.tracer is None):

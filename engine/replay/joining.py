@@ -96,6 +96,7 @@ class Joiner:
             out = self.array(options["out"])
             arrays = tuple(self._value(a, self._dtype(args, out), copies) for a in args)
             done = self._fit((*arrays, out)) and rows.add(function, arrays, out)
+            self.kept += arrays
         if done:
             self.kept += [a for a in (*args, *options.values()) if isinstance(a, np.ndarray)]
         else:

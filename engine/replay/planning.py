@@ -174,9 +174,11 @@ class Plan:
         """The storage of an argument that dies with this note and that the result can be written over."""
         if note not in self.steps:
             return None
-        root = storage.root
+        root, read = storage.root, note.slots()
         for slot in overwritable(note):
             other: Storage = slot.storage
+            if any(s.storage is other and s is not slot for s in read):
+                continue  # read in another order, too
             if (other.planned and not other.kept and other.offset >= 0 and other.dies == i and slot.array.dtype == root.dtype
                     and slot.array.strides == root.strides and slot.array.shape == root.shape
                     and slot.array.nbytes == other.root.nbytes):

@@ -8,6 +8,7 @@ its gradient is, `g…` that gradient. Everything else is a kernel by its name.
 import itertools
 import keyword
 import linecache
+import weakref
 from typing import Any
 
 import numpy as np
@@ -355,6 +356,7 @@ class Program:
             tests = " and ".join([*alike(self, self.recording), *around(self, self.outer), guard])
             source += f"\n\ndef fits({inputs}):\n    return {tests}\n"
         self.filename = f"<replay {_numbers()} of {self.name}>"
+        weakref.finalize(self, linecache.cache.pop, self.filename, None)
         linecache.cache[self.filename] = len(source), None, source.splitlines(True), self.filename
         self.hand = Hand()
         self.names |= {"hand": self.hand, "otherwise": self._otherwise}

@@ -148,6 +148,8 @@ class Loops:
         if axes is None:
             return False
         (repeat, moves), (length, steps) = axes
+        if ufunc is np.negative and length > 1 and any(step != out.itemsize for step in steps):
+            return False  # NumPy's loop (2.4, float32 with AVX-512) reads other elements where both have gaps
         return self._append(*found, repeat, arrays, moves, [length], steps)
 
     def _product(self, found: tuple[int, int], a: Any, b: Any, out: Any) -> bool:
