@@ -16,7 +16,7 @@ from benchmarks.contenders import SMALL
 from benchmarks.processes import Failed, Pool, Worker, program_output
 from benchmarks.ranking import agreeing
 
-__all__ = ["Settings", "initial_weights", "load", "run", "save"]
+__all__ = ["Settings", "initial_weights", "load", "rounded", "run", "save"]
 
 FORMAT = 1
 PAUSE = 0.06  # seconds between two contenders' turns: thread pools spin for a while after work
@@ -62,13 +62,24 @@ def load(path: Path) -> dict[str, Any]:
     return found
 
 
+def rounded(value: Any) -> Any:
+    """All numbers in it with six digits: no measurement has more."""
+    if isinstance(value, dict):
+        return {name: rounded(v) for name, v in value.items()}
+    if isinstance(value, list):
+        return [rounded(v) for v in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
 def save(results: dict[str, Any], path: Path | None) -> None:
-    """Write the results, so that an interrupted run has what it had."""
+    """Write the results, one case a line, so that an interrupted run has what it had."""
     if path is None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".part")
-    temporary.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    lines = ",\n".join(json.dumps(rounded(result), ensure_ascii=False) for result in results["results"])
+    rest = json.dumps({name: value for name, value in results.items() if name != "results"}, ensure_ascii=False)
+    temporary.write_text(f'{rest[:-1]}, "results": [\n{lines}\n]}}\n', encoding="utf-8")
     os.replace(temporary, path)
 
 
@@ -87,6 +98,9 @@ def measure(case: Case, workers: dict[str, Worker], settings: Settings, weights:
     agreed = agreeing({name: found[name]["outputs"] for name in alive})
     for name in alive:
         found[name]["disagrees"] = name not in agreed
+    if len(agreed) == len(alive) and not isinstance(case, Workload):  # else they tell who computed what
+        for name in alive:
+            del found[name]["outputs"]
     for _ in range(settings.rounds if whole or not isinstance(case, Workload) else min(3, settings.rounds)):
         for name in alive:
             if "error" in found[name]:
