@@ -62,7 +62,7 @@ def run(text: str, name: str) -> list[str]:
     wrong = []
     runner = doctest.DocTestRunner(optionflags=OPTIONS, verbose=False)
     parsed = [b for b in blocks(text) if not EXCERPT.match(b.text)]
-    for block, following in zip(parsed, [*parsed[1:], Block("", "", 0)], strict=True):
+    for block, following in zip(parsed, [*parsed[1:], Block("", "", 0)], strict=False):
         if block.language == "python":
             printed = io.StringIO()
             with contextlib.redirect_stdout(printed):

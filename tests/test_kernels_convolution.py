@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import chainrule as cr
 from chainrule.kernels import cpu, reference
+from chainrule.kernels.cpu.jit import Tasks
 
 BACKENDS = {"reference": reference, "cpu": cpu}
 
@@ -122,6 +123,20 @@ def test_strided_arrays_give_what_contiguous_ones_give(backend: str) -> None:
             (xp.convolution_weight(x, g, **arguments, size=(3, 3)),
              xp.convolution_weight(x.copy(), g.copy(), **arguments, size=(3, 3)))):
         np.testing.assert_array_equal(found, expected, strict=True)
+
+
+def test_what_may_not_be_written_compiles_nothing_anew() -> None:
+    arguments = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1}
+    x, weight, bias = (integers(i, s, np.float32) for i, s in enumerate(((2, 3, 5, 5), (4, 3, 3, 3), (4,))))
+    expected = cpu.affine_convolution(x, weight, bias, **arguments)
+    cpu.affine_convolution_grad(expected, x, weight, **arguments, wanted=(True,) * 3)
+    kernels = [tasks for tasks in Tasks.made if tasks.__module__.endswith("direct")]
+    before = [len(tasks.compiled.signatures) for tasks in kernels]
+    for array in (x, weight, bias):
+        array.flags.writeable = False
+    np.testing.assert_array_equal(cpu.affine_convolution(x, weight, bias, **arguments), expected)
+    cpu.affine_convolution_grad(np.broadcast_to(np.float32(1), expected.shape), x, weight, **arguments, wanted=(True,) * 3)
+    assert all(before) and [len(tasks.compiled.signatures) for tasks in kernels] == before
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -17,7 +17,8 @@ AXES = [None, 0, 1, 2, -1, (0, 1), (1, 2), (0, 2), (2, 0, 1), ()]
 
 @pytest.fixture(autouse=True)
 def at_every_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reductions, "SHARED", 1)
+    for threshold in ("SHARED", "TALL"):
+        monkeypatch.setattr(reductions, threshold, 1)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

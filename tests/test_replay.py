@@ -151,7 +151,33 @@ def by_hand(model: Any, optimizer: Any, scheduler: Any) -> Callable[..., Any]:
     return step
 
 
+def large(width: int) -> layers.Module:
+    return layers.Sequential(layers.Conv2d(1, 8, 3, padding=1), layers.BatchNorm2d(8), layers.ReLU(), layers.MaxPool2d(2),
+                             layers.Conv2d(8, 16, 3, padding=1), layers.GELU(), layers.Flatten(), layers.Linear(16 * 64, width),
+                             layers.LayerNorm(width), layers.Tanh(), layers.Dropout(0.2), layers.Linear(width, width),
+                             layers.SiLU(), layers.Linear(width, 7))
+
+
 STYLES = {"plain": plain, "clipped": clipped, "accumulated": accumulated, "by hand": by_hand}
+
+
+def batch_of(i: int) -> Any:
+    return floats(i, 40, 1, 16, 16), classes(i, 7, 40)
+
+
+LARGE = {"network": (lambda: large(96), batch_of),  # above the sizes from which compiled kernels take over
+         "recurrent": (lambda: layers.Sequential(layers.Flatten(2), Last(), layers.Linear(64, 7)), lambda i: (
+             floats(i, 32, 12, 4, 8), classes(i, 7, 32)))}
+
+
+class Last(layers.Module):
+    """The last output of an LSTM."""
+
+    def __init__(self) -> None:
+        self.lstm = layers.LSTM(32, 64, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.lstm(x)[0][:, -1]
 
 
 def everything(model: Any, optimizer: Any, result: Any) -> Any:
@@ -171,7 +197,7 @@ def tensors(value: Any) -> list[Tensor]:
 
 
 def trained(kind: str, style: str, compiled: bool, threads: int = 1) -> Any:
-    make, batch = MODELS[kind]
+    make, batch = {**MODELS, **LARGE}[kind]
     cr.manual_seed(5)
     model = make()
     decayed = [p for p in model.parameters() if p.ndim > 1]
@@ -197,4 +223,12 @@ def test_training_has_the_bits_of_eager_training(kind: str, style: str) -> None:
     eager = trained(kind, style, False)
     for threads in (1, 2):
         for ours, theirs in zip(trained(kind, style, True, threads), eager, strict=True):
+            assert ours == theirs
+
+
+@pytest.mark.parametrize("kind", LARGE)
+def test_large_arrays_have_the_bits_of_eager_training(kind: str) -> None:
+    eager = trained(kind, "plain", False)
+    for threads in (1, 2):
+        for ours, theirs in zip(trained(kind, "plain", True, threads), eager, strict=True):
             assert ours == theirs

@@ -12,8 +12,8 @@ from chainrule.errors import CompileError, describe, warn
 from chainrule.graph import wrap
 from chainrule.layers.module import Module
 from chainrule.replay.guards import SIMPLE, Outer, Same
-from chainrule.replay.notes import ASSIGN, OUTSIDE
-from chainrule.replay.program import Program, flat
+from chainrule.replay.notes import ASSIGN, OUTSIDE, flat
+from chainrule.replay.program import Program
 from chainrule.replay.recording import Recording
 from chainrule.state import special, state
 from chainrule.tensor import Tensor

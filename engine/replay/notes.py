@@ -105,3 +105,12 @@ def owner(array: Any) -> Any:
     while isinstance(array.base, np.ndarray):
         array = array.base
     return array
+
+
+def flat(value: Any) -> list[Any]:
+    """What is inside nested tuples, lists and dicts."""
+    if isinstance(value, tuple | list):
+        return [v for part in value for v in flat(part)]
+    if isinstance(value, dict):
+        return [v for part in value.values() for v in flat(part)]
+    return [value]

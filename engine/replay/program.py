@@ -36,6 +36,7 @@ from chainrule.replay.notes import (
     Note,
     Slot,
     Storage,
+    flat,
 )
 from chainrule.replay.planning import SMALL, Hand, Plan, placed
 from chainrule.replay.recording import Recording
@@ -399,12 +400,3 @@ class Program:
                     error.add_note(f"in {note.name}, called at {note.where()}, while a compiled step was replayed")
                 return
             trace = trace.tb_next
-
-
-def flat(value: Any) -> list[Any]:
-    """What is inside nested tuples, lists and dicts."""
-    if isinstance(value, tuple | list):
-        return [v for part in value for v in flat(part)]
-    if isinstance(value, dict):
-        return [v for part in value.values() for v in flat(part)]
-    return [value]

@@ -41,7 +41,6 @@ WHERE = {
     # elementwise
     "erf": "elementwise",
     "exp": "elementwise",
-    "exp_grad": "elementwise",
     "sigmoid": "elementwise",
     "sigmoid_grad": "elementwise",
     "tanh": "elementwise",

@@ -18,7 +18,7 @@ from chainrule.kernels.cpu.exponential import exp, log1p, sigmoid, tanh
 from chainrule.kernels.reference import activations as reference
 
 # From this many elements on compiled code is quicker than NumPy: for one pass without exponentials, and for the others.
-STRAIGHT, CURVED = 1 << 11, 1 << 8
+STRAIGHT, CURVED = 1 << 11, 1 << 7
 
 
 # ---- pieces of straight lines

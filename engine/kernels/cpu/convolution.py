@@ -16,6 +16,7 @@ import numpy as np
 
 from chainrule.kernels import reference
 from chainrule.kernels.cpu import memory
+from chainrule.kernels.cpu.arrays import plain
 from chainrule.kernels.cpu.direct import correlate, forward, transpose
 from chainrule.kernels.cpu.planes import is_plane, pair, plane
 from chainrule.kernels.cpu.winograd import lanes, winograd
@@ -150,7 +151,7 @@ def affine_convolution(x: Any, weight: Any, bias: Any, *, stride: Sizes, padding
     work = x.shape[0] * weight.size * prod(out)
     if _declines(x, weight, work):
         return NotImplemented
-    return _convolve(x, weight, np.ascontiguousarray(bias), out, work, stride, padding, dilation, groups)
+    return _convolve(x, weight, plain(bias), out, work, stride, padding, dilation, groups)
 
 
 def affine_convolution_grad(g: Any, x: Any, weight: Any, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int,

@@ -13,12 +13,6 @@ def exp(x: Any) -> Any:
 
 
 @Elementwise
-def exp_grad(g: Any, out: Any) -> Any:
-    """The derivative of exp, times g."""
-    return g * out
-
-
-@Elementwise
 def tanh(x: Any) -> Any:
     """The hyperbolic tangent."""
     return exponential.tanh(x)

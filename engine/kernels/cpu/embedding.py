@@ -16,7 +16,7 @@ from chainrule.kernels.cpu.arrays import FLOATS, flat, pieces, within
 from chainrule.kernels.cpu.memory import empty, zeros
 
 # From this many elements on compiled code is quicker than NumPy: adding up, and looking up, which NumPy does as fast on one core.
-SHARED, COPIED = 1 << 11, 1 << 18
+SHARED, COPIED = 1 << 8, 1 << 18
 FEATURES = 32  # of a task, at least: two cache lines of float32
 
 

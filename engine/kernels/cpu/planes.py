@@ -4,12 +4,13 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.kernels.cpu.arrays import plain
 from chainrule.kernels.reference.windows import Sizes
 
 
 def plane(array: Any) -> Any:
-    """(N, C, W) or (N, C, H, W) -> a C-contiguous (N, C, H, W)."""
-    array = np.ascontiguousarray(array)
+    """(N, C, W) or (N, C, H, W) -> a C-contiguous, writable (N, C, H, W)."""
+    array = plain(array)
     return array.reshape(*array.shape[:2], 1, array.shape[2]) if array.ndim == 3 else array
 
 

@@ -16,8 +16,8 @@ from chainrule.kernels.cpu.memory import empty
 from chainrule.kernels.cpu.sums import DEPTH, empty_into, total
 from chainrule.kernels.reference import reductions as reference
 
-# From this many elements on compiled code is quicker than NumPy.
-SHARED = 1 << 13
+# From this many elements on compiled code is quicker than NumPy: along rows and for the whole, and down columns.
+SHARED, TALL = 1 << 14, 1 << 17
 NARROW = 1024  # rows of fewer elements are too short for a loop of their own
 WIDTH = 1 << 11  # columns of a task: their sums stay in the first cache
 
@@ -59,7 +59,7 @@ def _parts(task: int, x: Any, sums: Any) -> None:
 def sum_rows(x: Any) -> Any:
     """The sum of the rows of a matrix (R, n), float32 or float64 -> (n,)."""
     rows, n = x.shape
-    if x.size < SHARED:
+    if x.size < TALL:
         return np.add.reduce(x, 0)
     if n < NARROW and rows >= NARROW and x.flags.carray:  # several rows as one wide one, whose sums are then added up
         height = -(-NARROW // n)
