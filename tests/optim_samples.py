@@ -74,7 +74,7 @@ OPTIMIZERS = [
     row("Rprop"),
     row("Rprop", "etas", lr=0.1, etas=(0.3, 1.5), step_sizes=(0.01, 0.2)),
     row("Rprop", "maximize", lr=0.05, maximize=True),
-    row("LBFGS", lr=0.2, max_iter=6, steps=4),
+    row("LBFGS", lr=0.2, max_iter=6, steps=4, tolerance=10),
     row("LBFGS", "wolfe", line_search_fn="strong_wolfe", max_iter=4, steps=8, tolerance=100),
     row("LBFGS", "short", lr=0.5, max_iter=3, max_eval=3, history_size=2, tolerance_grad=1e-5, tolerance_change=1e-6, steps=8),
     row("LBFGS", "wolfe-far", lr=20.0, line_search_fn="strong_wolfe", max_iter=2, max_eval=9, history_size=3, steps=8,

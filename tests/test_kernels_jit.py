@@ -160,6 +160,21 @@ print(pool.words[asleep], right(), until(1), until(0), until(1), until(0), right
 """) == "1 True True True True True True"
 
 
+def test_workers_are_patient_though_another_thread_keeps_the_interpreter_busy() -> None:
+    """A worker that gave up at once would be asleep at every call."""
+    assert run(PROGRAM + """
+import threading, time
+busy = True
+def work():
+    while busy: pass
+threading.Thread(target=work).start()
+right()
+patience = pools.pool._patience
+print(0.1 < pools._wait(patience) / (1e9 * pools.PATIENCE) < 10)
+busy = False
+""") == "True"
+
+
 @jit.tasks
 def _note(task: int, found: Any, who: Any, rounds: int) -> None:
     """found[task] += 1, after some work."""

@@ -12,6 +12,7 @@ import pytest
 import chainrule as cr
 from chainrule import graph, names
 from chainrule.derivatives import history
+from tests.breaking import compiled_at_every_size
 from tests.properties import Case, torch_answers
 from tests.samples import SAMPLES
 from tests.samples.table import Sample
@@ -121,7 +122,7 @@ def test_every_op_has_samples() -> None:
     for sample in DIFFERENTIABLE:
         case = Case(sample)
         for name in cr.kernels.BACKENDS:
-            with cr.backend(name):
+            with cr.backend(name), compiled_at_every_size():
                 leaves = case.leaves()
                 roots = [t for t in case(*leaves) if t.requires_grad]
                 called |= names_in(roots)

@@ -23,7 +23,7 @@ import contextlib
 import os
 import platform
 import threading
-from time import perf_counter
+import time
 from typing import Any
 
 import numba
@@ -220,11 +220,14 @@ class Pool:
         self._bells: list[Any] = []  # a lock for each worker, held while there is nothing to wake up for
         self._threads: list[threading.Thread] = []
         self._starting = threading.Lock()
+        self._patience = 0  # in turns of waiting
         self._ended = False
 
     def wake(self, threads: int) -> None:
         """Start or wake the first `threads - 1` workers that are not awake."""
         with self._starting:
+            if not self._patience:
+                self._patience = _turns(PATIENCE)
             while len(self._bells) < threads - 1 and not self._ended:
                 bell = threading.Lock()
                 self._bells.append(bell)
@@ -239,12 +242,8 @@ class Pool:
                         self._bells[worker].release()
 
     def _live(self, worker: int, bell: Any) -> None:
-        _rest(1)  # it is compiled, or loaded
-        begin = perf_counter()
-        _rest(1000)
-        patience = max(1, int(PATIENCE / max(1e-9, (perf_counter() - begin) / 1000)))
         while not self._ended:
-            _serve(self.address, worker, patience)
+            _serve(self.address, worker, self._patience)
             bell.acquire()
 
     def end(self) -> None:
@@ -257,10 +256,29 @@ class Pool:
             thread.join(1)
 
 
-@jit
-def _rest(turns: int) -> None:
-    for _ in range(turns):
-        _pause()
+if hasattr(time, "CLOCK_MONOTONIC"):
+    # Not by Python's clock: between two looks at it another thread may hold the interpreter's lock for milliseconds.
+    _clock_gettime: Any = types.ExternalFunction("clock_gettime", types.int32(types.int32, types.intp))
+    _CLOCK = np.int32(time.CLOCK_MONOTONIC)
+
+    @jit
+    def _wait(turns: int) -> Any:
+        """Wait for so many turns; returns how many nanoseconds it took."""
+        clock = np.zeros((2, 2), np.int64)
+        _clock_gettime(_CLOCK, clock[0].ctypes.data)
+        for _ in range(turns):
+            _pause()
+        _clock_gettime(_CLOCK, clock[1].ctypes.data)
+        return (clock[1, 0] - clock[0, 0]) * 1_000_000_000 + clock[1, 1] - clock[0, 1]
+else:
+    def _wait(turns: int) -> Any:
+        """How many nanoseconds so many turns of waiting take; a guess where the system has no such clock."""
+        return 40 * turns
+
+
+def _turns(seconds: float) -> int:
+    """How many turns of waiting take so long, by the shortest of several trials."""
+    return max(1, int(seconds * 1e9 * 1000 / max(1, min(_wait(1000) for _ in range(5)))))
 
 
 def _begin() -> None:
