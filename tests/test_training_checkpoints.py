@@ -117,13 +117,14 @@ def test_killed_at_random_moments(tmp_path):
                 if not child.stdout.readline():
                     break
             else:
-                time.sleep(random.uniform(0, 0.02))
+                time.sleep(random.uniform(0, 0.004))
                 child.kill()
                 kills += 1
         assert child.returncode in (0, -signal.SIGKILL), child.returncode
     weights, history, stopped, log, count = cr.load(end)
     found = History(history, stopped)
-    assert kills == 3 and same(expected, ([w.numpy() for w in weights], found, log, count))
+    assert 1 <= kills <= 3  # a run may come to its end before its third
+    assert same(expected, ([w.numpy() for w in weights], found, log, count))
     assert not [path for path in folder.iterdir() if path.suffix != ".safetensors"]
 
 
