@@ -202,7 +202,8 @@ def _serve(pool: int, worker: int, patience: int) -> None:
             waited = 0
         else:
             _pause()
-            waited += 1
+            if not _load(pool + LOCK):  # while a job runs, whoever has it looks for helpers again after each task
+                waited += 1
             if waited > patience and _swap(word, IDLE, ASLEEP):
                 _add(pool + SLEEPING, 1)
                 return
