@@ -83,41 +83,31 @@ class Joiner:
     def _append(self, rows: Any, step: Step, copies: dict[Slot, Any]) -> bool:
         """Add the rows of a step; False where it has none."""
         function, args, options = step
-        known = set(copies)
-        done = False
+        known, arrays, done = set(copies), [], False
         if function is np.copyto:
             target, source, *rest = args
-            done = self._copy(rows, target, source, rest[1] if len(rest) > 1 else None, copies)
+            into = self.array(target)
+            if into is not None:
+                arrays = [into, self._value(source, into.dtype, copies)]
+                if len(rest) > 1:
+                    arrays.append(self._value(rest[1], np.dtype(bool), copies))
+                done = self._fit(arrays) and rows.copy(*arrays)
         elif function is ADD_REDUCE:
             x, axis, _, out, *_ = args
-            arrays = self._value(x, np.dtype(float), copies), self.array(out)
+            arrays = [self._value(x, np.dtype(float), copies), self.array(out)]
             done = self._fit(arrays) and rows.total(arrays[0], axis, arrays[1])
         elif isinstance(function, np.ufunc) and set(options) == {"out"} and isinstance(options["out"], Slot):
-            out = self.array(options["out"])
-            arrays = tuple(self._value(a, self._dtype(args, out), copies) for a in args)
-            done = self._fit((*arrays, out)) and rows.add(function, arrays, out)
-            self.kept += arrays
+            arrays = [*(self._value(a, self._dtype(args), copies) for a in args), self.array(options["out"])]
+            done = self._fit(arrays) and rows.add(function, tuple(arrays[:-1]), arrays[-1])
         if done:
-            self.kept += [a for a in (*args, *options.values()) if isinstance(a, np.ndarray)]
+            self.kept += arrays
         else:
             for slot in set(copies) - known:
                 del copies[slot]
-        return done
-
-    def _copy(self, rows: Any, target: Any, source: Any, mask: Any, copies: dict[Slot, Any]) -> bool:
-        into = self.array(target)
-        if into is None:
-            return False
-        arrays = [into, self._value(source, into.dtype, copies)]
-        if mask is not None:
-            arrays.append(self._value(mask, np.dtype(bool), copies))
-        if not self._fit(tuple(arrays)):
-            return False
-        self.kept.append(arrays[1])
-        return bool(rows.copy(*arrays))
+        return bool(done)
 
     @staticmethod
-    def _dtype(args: Any, out: Any) -> Any:
+    def _dtype(args: Any) -> Any:
         """What Python numbers become beside the other arguments."""
         found = {a.array.dtype for a in (b.slot if isinstance(b, Seen) else b for b in args) if isinstance(a, Slot)}
         return found.pop() if len(found) == 1 else np.dtype(object)

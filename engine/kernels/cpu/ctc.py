@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.kernels.cpu.arrays import plain
 from chainrule.kernels.cpu.jit import jit, tasks
 from chainrule.kernels.cpu.matmul import declines
-from chainrule.kernels.cpu.recurrent import plain
 
 
 @jit

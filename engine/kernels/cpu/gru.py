@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.kernels.cpu import recurrent as shared
+from chainrule.kernels.cpu.arrays import plain
 from chainrule.kernels.cpu.exponential import sigmoid, tanh
 from chainrule.kernels.cpu.jit import jit, tasks
 from chainrule.kernels.cpu.matmul import declines
@@ -135,7 +136,7 @@ def gru_grad(g: Any, input: Any, h0: Any, w_ih: Any, w_hh: Any, lengths: Any, st
     d, db = np.empty((4, steps, batch, size), dtype), np.zeros((pieces, 4, size), dtype)
     dh = shared.begin_state(g[1], batch, size, dtype)
     shared.run(_backward, pieces, work, shared.of_output(g[0], out), gates.reshape(3, steps, -1), candidates.reshape(steps, -1),
-               shared.plain(out).reshape(steps, -1), shared.first_state(h0, batch, size, dtype), dh.reshape(-1),
+               plain(out).reshape(steps, -1), shared.first_state(h0, batch, size, dtype), dh.reshape(-1),
                *shared.packed(w_ih, w_hh, 3, False, work), *way, d.reshape(4, steps, -1), db, dx.reshape(-1))
     of_weights = shared.weights_gradients(d, db, 3, input, h0, out, way, wanted[2:6], work)
     return dx if wanted[0] else None, dh, *of_weights, None, None

@@ -14,6 +14,7 @@ What differs: no floating-point warnings are given.
 """
 
 import ctypes
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -105,6 +106,7 @@ def loop_of(ufunc: Any, dtypes: tuple[Any, ...]) -> tuple[int, int] | None:
     return None
 
 
+@cache
 def usable() -> bool:
     """Whether loops can be found and called as this file expects, tried on a sum."""
     try:

@@ -13,15 +13,21 @@ from typing import Any
 import numpy as np
 
 from chainrule.kernels.cpu.addresses import part, span, table
+from chainrule.kernels.cpu.arrays import pieces
 from chainrule.kernels.cpu.jit import jit, tasks
 
-# A piece has at least this many elements; there are at most so many pieces.
-PIECE, PIECES = 1 << 14, 16
+PIECE = 1 << 14  # elements of a task, at least
 BLOCK = 1 << 10
 
 
-def _pieces(total: int) -> int:
-    return max(1, min(PIECES, total // PIECE))
+def _run(kernel: Any, arrays: list[Any], columns: int, numbers: Any, *switches: bool) -> bool:
+    """Call a kernel on the table of the arrays, `columns` of them a row, with the numbers in their dtype; False where it cannot
+    take them."""
+    rows, total = table(arrays, columns)
+    if total > 0:
+        count = pieces(total, total, PIECE)
+        kernel(count, rows, np.array(numbers, arrays[0].dtype), count, *switches)
+    return total >= 0
 
 
 @jit
@@ -51,11 +57,7 @@ def _sgd(task: int, rows: Any, coefficients: Any, pieces: int, momentum: bool, n
 def sgd_step(arrays: list[Any], coefficients: Any, *, momentum: bool, nesterov: bool) -> bool:
     """`optim.sgd.sgd` for arrays p, g and, with momentum, its buffer. Coefficients: ±1, weight_decay, momentum,
     1 − dampening, lr."""
-    rows, total = table(arrays, 3 if momentum else 2)
-    if total > 0:
-        pieces = _pieces(total)
-        _sgd(pieces, rows, np.array(coefficients, arrays[0].dtype), pieces, momentum, nesterov)
-    return total >= 0
+    return _run(_sgd, arrays, 3 if momentum else 2, coefficients, momentum, nesterov)
 
 
 @tasks
@@ -87,11 +89,7 @@ def _adam(task: int, rows: Any, coefficients: Any, pieces: int, amsgrad: bool) -
 def adam_step(arrays: list[Any], coefficients: Any, *, amsgrad: bool) -> bool:
     """`optim.adam.adam` for arrays p, g, m, v and, with amsgrad, the largest v. Coefficients: ±1, the weight decay in the
     gradient, the factor of p before the step, 1 − β₁, β₂, 1 − β₂, 1 / √(1 − β₂ᵗ), ε, lr / (1 − β₁ᵗ)."""
-    rows, total = table(arrays, 5 if amsgrad else 4)
-    if total > 0:
-        pieces = _pieces(total)
-        _adam(pieces, rows, np.array(coefficients, arrays[0].dtype), pieces, amsgrad)
-    return total >= 0
+    return _run(_adam, arrays, 5 if amsgrad else 4, coefficients, amsgrad)
 
 
 @tasks
@@ -130,11 +128,7 @@ def _rmsprop(task: int, rows: Any, coefficients: Any, pieces: int, centered: boo
 def rmsprop_step(arrays: list[Any], coefficients: Any, *, centered: bool, momentum: bool) -> bool:
     """`optim.rmsprop.rmsprop` for arrays p, g, v, with `centered` the mean, and with `momentum` its buffer. Coefficients: ±1,
     weight_decay, α, 1 − α, ε, momentum, lr."""
-    rows, total = table(arrays, 3 + centered + momentum)
-    if total > 0:
-        pieces = _pieces(total)
-        _rmsprop(pieces, rows, np.array(coefficients, arrays[0].dtype), pieces, centered, momentum)
-    return total >= 0
+    return _run(_rmsprop, arrays, 3 + centered + momentum, coefficients, centered, momentum)
 
 
 @tasks
@@ -157,9 +151,9 @@ def sum_of_squares(arrays: list[Any]) -> float | None:
     rows, total = table(arrays, 1)
     if total < 0:
         return None
-    pieces = _pieces(total)
-    sums = np.zeros(pieces)
-    _squares(pieces, rows, sums, np.empty(0, arrays[0].dtype), pieces)
+    count = pieces(total, total, PIECE)
+    sums = np.zeros(count)
+    _squares(count, rows, sums, np.empty(0, arrays[0].dtype), count)
     return float(sums.sum())
 
 
@@ -177,8 +171,4 @@ def _limit(task: int, rows: Any, numbers: Any, pieces: int) -> None:
 
 def scale_and_clamp(arrays: list[Any], factor: float, limit: float) -> bool:
     """x ← min(max(factor · x, −limit), limit) for all elements of the arrays, in place; False where it cannot take them."""
-    rows, total = table(arrays, 1)
-    if total > 0:
-        pieces = _pieces(total)
-        _limit(pieces, rows, np.array((factor, -limit, limit), arrays[0].dtype), pieces)
-    return total >= 0
+    return _run(_limit, arrays, 1, (factor, -limit, limit))

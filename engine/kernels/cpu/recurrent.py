@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.kernels.cpu.arrays import plain
 from chainrule.kernels.cpu.jit import jit, tasks
 from chainrule.kernels.cpu.memory import empty, zeros
 from chainrule.kernels.cpu.tile import HEIGHT, add_product, move_line, pack, panels_of, tile, width_in
@@ -34,11 +35,6 @@ SIDE = 128  # rows and columns of a weight's gradient in one task
 def run(kernel: Any, count: int, work: int, *arguments: Any) -> None:
     """Run the kernel's tasks, over the threads where there is work enough."""
     (kernel if work >= SMALL else kernel.serial)(count, *arguments)
-
-
-def plain(array: Any) -> Any:
-    """The array in C order and writable: numba compiles anew for any other kind."""
-    return np.require(array, requirements=["C", "W"])
 
 
 def way(lengths: Any, state_mask: Any, steps: int, batch: int, reverse: bool, dtype: Any) -> tuple[int, Any, Any, bool, int]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.kernels.cpu import recurrent as shared
+from chainrule.kernels.cpu.arrays import plain
 from chainrule.kernels.cpu.exponential import tanh
 from chainrule.kernels.cpu.jit import jit, tasks
 from chainrule.kernels.cpu.matmul import declines
@@ -111,7 +112,7 @@ def rnn_grad(g: Any, input: Any, h0: Any, w_ih: Any, w_hh: Any, lengths: Any, st
     dx = empty(input.shape, dtype) if wanted[0] else np.empty(0, dtype)
     d, db = np.empty((1, steps, batch, size), dtype), np.zeros((pieces, 1, size), dtype)
     dh = shared.begin_state(g[1], batch, size, dtype)
-    shared.run(_backward, pieces, work, shared.of_output(g[0], out), shared.plain(out).reshape(steps, -1), dh.reshape(-1),
+    shared.run(_backward, pieces, work, shared.of_output(g[0], out), plain(out).reshape(steps, -1), dh.reshape(-1),
                *shared.packed(w_ih, w_hh, 1, False, work), *way, nonlinearity == "relu", d.reshape(1, steps, -1), db,
                dx.reshape(-1))
     of_weights = shared.weights_gradients(d, db, 1, input, h0, out, way, wanted[2:6], work)
