@@ -271,11 +271,23 @@ class _CuPy(ModuleType):
         if name.startswith("__"):
             raise AttributeError(name)
         value = getattr(np, name)
+        if name in ("ogrid", "mgrid"):
+            return _Grid(value)
         if isinstance(value, type) or not callable(value):
             return _Part(value) if isinstance(value, ModuleType) else value
         found = _Ufunc(value) if isinstance(value, np.ufunc) else _function(value)
         setattr(self, name, found)
         return found
+
+
+class _Grid:
+    """ogrid and mgrid."""
+
+    def __init__(self, grid: Any) -> None:
+        self.grid = grid
+
+    def __getitem__(self, index: Any) -> Any:
+        return _wrap(self.grid[index])
 
 
 def _function(value: Any) -> Any:

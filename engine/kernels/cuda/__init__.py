@@ -13,6 +13,8 @@ from typing import Any
 from chainrule.kernels.cuda import definitions
 
 WHERE = {
+    # resample
+    "resample": "resample",
     # softmax
     "log_softmax": "softmax",
     "log_softmax_grad": "softmax",
