@@ -1,0 +1,42 @@
+"""The cuda backend: CuPy for every op, overlaid with CUDA C++ kernels, each compiled when it is first used.
+
+`WHERE` names the file of every kernel. A name that is not in it is served by the reference backend's own function, run
+over CuPy (see `definitions.py`), or else by CuPy's function of that name. The kernels' sources are the `.cu` files beside
+this one; `launch.py` alone compiles and launches them. Importing this package imports CuPy.
+"""
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from chainrule.kernels.cuda import definitions
+
+WHERE = {
+    # softmax
+    "log_softmax": "softmax",
+    "log_softmax_grad": "softmax",
+    "softmax": "softmax",
+    "softmax_grad": "softmax",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """The kernel of that name, from its own file, or the definition over CuPy; AttributeError where there is none."""
+    if name in WHERE:
+        found = getattr(import_module(f"{__name__}.{WHERE[name]}"), name)
+    else:
+        found = definitions.find(name)
+    globals()[name] = found
+    return found
+
+
+class _Namespace(ModuleType):
+    """Importing a file binds it to its package under its own name; a kernel of that name goes before its file."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in WHERE and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Namespace

@@ -1,0 +1,47 @@
+"""The reference backend's functions over CuPy: what serves an op that has no CUDA kernel.
+
+The reference backend is written in terms of `np`. CuPy has NumPy's functions under NumPy's names, so the same code computes
+on a GPU once `np` means CuPy: each function of a reference file is made anew from its code, with globals in which `np` is CuPy
+and the other reference functions are their CuPy forms.
+"""
+
+from types import FunctionType
+from typing import Any
+
+import cupy
+import numpy as np
+
+from chainrule.kernels import reference
+
+PREFIX = reference.__name__ + "."
+_globals: dict[str, dict[str, Any]] = {}  # of each reference file: its globals over CuPy
+
+
+def over_cupy(function: Any) -> Any:
+    """A function of the reference backend over CuPy; anything else as it is."""
+    if not isinstance(function, FunctionType) or not function.__module__.startswith(PREFIX):
+        return function
+    again = FunctionType(function.__code__, _globals_of(function), function.__name__, function.__defaults__, function.__closure__)
+    again.__kwdefaults__ = function.__kwdefaults__
+    again.__doc__, again.__module__ = function.__doc__, function.__module__
+    if function.__defaults__:  # a default may be a function too
+        again.__defaults__ = tuple(over_cupy(d) for d in function.__defaults__)
+    return again
+
+
+def _globals_of(function: Any) -> dict[str, Any]:
+    """The globals of a reference file with CuPy in NumPy's place, made when first asked for."""
+    found = _globals.get(function.__module__)
+    if found is None:
+        found = _globals[function.__module__] = dict(function.__globals__)
+        for name, value in function.__globals__.items():
+            found[name] = cupy if value is np else over_cupy(value)
+    return found
+
+
+def find(name: str) -> Any:
+    """The reference function of that name over CuPy, or CuPy's own; AttributeError where there is neither."""
+    if name.startswith("__"):
+        raise AttributeError(f"module 'chainrule.kernels.cuda' has no attribute {name!r}")
+    own = vars(reference).get(name)
+    return over_cupy(own) if isinstance(own, FunctionType) and own.__module__.startswith(PREFIX) else getattr(cupy, name)
