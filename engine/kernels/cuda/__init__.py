@@ -13,6 +13,13 @@ from typing import Any
 from chainrule.kernels.cuda import definitions
 
 WHERE = {
+    # recurrent
+    "gru": "recurrent",
+    "gru_grad": "recurrent",
+    "lstm": "recurrent",
+    "lstm_grad": "recurrent",
+    "rnn": "recurrent",
+    "rnn_grad": "recurrent",
     # softmax
     "log_softmax": "softmax",
     "log_softmax_grad": "softmax",
