@@ -164,6 +164,8 @@ def _call(function: Any, args: Any, options: Any, owner: Any = None) -> Any:
     for a in args:
         flat += a if isinstance(a, list | tuple) else [a]
     result = function(*[_unwrap(a) for a in args], **{n: _unwrap(v) for n, v in options.items()})
+    if function is np.matmul and not outs:  # NumPy's makes float32 of bfloat16
+        result = np.asarray(result).astype(np.result_type(*[a.dtype for a in args]), copy=False)
     return _wrap(result, flat, outs)
 
 

@@ -15,6 +15,13 @@ from chainrule.kernels.cuda import definitions
 WHERE = {
     # resample
     "resample": "resample",
+    # recurrent
+    "gru": "recurrent",
+    "gru_grad": "recurrent",
+    "lstm": "recurrent",
+    "lstm_grad": "recurrent",
+    "rnn": "recurrent",
+    "rnn_grad": "recurrent",
     # softmax
     "log_softmax": "softmax",
     "log_softmax_grad": "softmax",
