@@ -88,6 +88,8 @@ def hides_what_comes_later(mask: Tensor, said: bool) -> bool:
         return False
     if special.count and state.tracer is not None and noting() is None and state.tracer.open(mask):
         return said  # an exported file is for other masks too, about which nothing else is known
+    if mask.is_cuda:
+        return said  # to look would be to wait for the GPU
     return bool(look(_is_causal, mask))
 
 

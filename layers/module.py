@@ -319,6 +319,14 @@ class Module(Hooked, Paths):
                     setattr(module, name, convert(buffer))
         return self
 
+    def cpu(self) -> Self:
+        """Parameters and buffers on the CPU: `to("cpu")`."""
+        return self.to("cpu")
+
+    def cuda(self, device: int = 0) -> Self:
+        """Parameters and buffers on a GPU: `to("cuda:0")`."""
+        return self.to(f"cuda:{device}")
+
     def double(self) -> Self:
         """Parameters and buffers as float64: `to(float64)`."""
         return self.to(dtypes.float64)
