@@ -15,7 +15,7 @@ torch.optim in small. `docs/how-it-works.md` says in which order to read the sou
 
 from typing import TYPE_CHECKING, Any
 
-from chainrule import cuda, data, functional, layers, linalg, numpy_protocol, ops, optim, random
+from chainrule import cuda, data, dtypes, functional, layers, linalg, numpy_protocol, ops, optim, random
 from chainrule.checkpoint import checkpoint
 from chainrule.derivatives import detect_anomaly, grad
 from chainrule.drawing import draw_graph
@@ -71,13 +71,17 @@ from chainrule.transforms import hessian, hvp, jacobian, jvp, vjp
 
 if TYPE_CHECKING:
     from chainrule import onnx as onnx
+
+    bfloat16: dtypes.DType
 else:
     def __getattr__(name: str) -> Any:
-        """`chainrule.onnx` is imported when it is first used: few programs do."""
+        """`chainrule.onnx` is imported when it is first used, and so is what has bfloat16: few programs do."""
         if name == "onnx":
             from importlib import import_module
 
             return import_module("chainrule.onnx")
+        if name == "bfloat16":
+            return dtypes.bfloat16()
         raise AttributeError(f"module 'chainrule' has no attribute {name!r}")
 
 __version__ = "0.1.0"

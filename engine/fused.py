@@ -5,6 +5,7 @@ from typing import Any
 
 from chainrule import kernels
 from chainrule.derivatives import gradients
+from chainrule.dtypes import REAL
 from chainrule.errors import explain
 from chainrule.graph import EXTRA, OUT, SCALARS, UNCHANGING, Node, Op, Plan, convert, kept_values, record, wrap
 from chainrule.kernels import BY_TYPE
@@ -97,7 +98,7 @@ class Fused(Op):
             if isinstance(t, Tensor):
                 array, node = t._data, t._node if t._view is None else t.node
                 recorded = recorded or node is not None
-                if array.dtype is not dtype and array.dtype.kind == "f":
+                if array.dtype is not dtype and array.dtype.kind in REAL:
                     even = dtype is None or (even and array.dtype == dtype)
                     dtype = array.dtype
                 if backend is None:

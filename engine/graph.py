@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from chainrule import dtypes, kernels
+from chainrule.dtypes import FLOATING, REAL
 from chainrule.errors import AutogradError, DtypeError, ShapeError, explain
 from chainrule.kernels import BY_TYPE
 from chainrule.names import autograd, ops
@@ -349,7 +350,7 @@ class Op:
             arrays.append(array)
             nodes.append(node)
             bit <<= 1
-        if not even or (dtype.kind != "f" and (self.floats or len(arrays) > 1)):
+        if not even or (dtype.kind not in REAL and (self.floats or len(arrays) > 1)):
             arrays = self._harmonise(arrays)
         flagged = special.count
         xp = BY_TYPE.get(arrays[0].__class__) or kernels.of(_first(arrays))
@@ -371,7 +372,7 @@ class Op:
             out._version = [-1]
         if pattern and state.recording:
             plan = self.plans[pattern]
-            if plan is not None and data.dtype.kind in "fc":
+            if plan is not None and data.dtype.kind in FLOATING:
                 record(self, plan, inputs, nodes, out, static, xp)
         if flagged and state.tracer is not None:
             state.tracer.called(self, inputs, arrays, static, out, xp)
@@ -394,7 +395,7 @@ class Op:
         out = list(arrays)
         for i in which:
             if out[i].__class__ in SCALARS:
-                if common.kind not in "fc" or not strong:
+                if common.kind not in "fc" or not strong:  # NumPy takes bfloat16 for no float: there too
                     out[i] = common.type(out[i])
             elif out[i].dtype != common:
                 out[i] = out[i].astype(common)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from chainrule import graph, kernels
+from chainrule.dtypes import REAL
 from chainrule.errors import explain
 from chainrule.graph import UNCHANGING, Op, call_site, share
 from chainrule.kernels import BY_TYPE
@@ -38,7 +39,7 @@ class Unary(Op):
                 xp = kernels.forced(xp)
             if state.tracer is not None:
                 return Op.__call__(self, a, **static)
-        if xp is None or (self.floats and array.dtype.kind != "f"):
+        if xp is None or (self.floats and array.dtype.kind not in REAL):
             return Op.__call__(self, a, **static)
         try:
             kernel = getattr(xp, self.name)
@@ -114,7 +115,7 @@ class Binary(Op):
                 xp = kernels.forced(xp)
             if state.tracer is not None:
                 return Op.__call__(self, a, b, **static)
-        if xp is None or (self.floats and dtype.kind != "f"):
+        if xp is None or (self.floats and dtype.kind not in REAL):
             return Op.__call__(self, a, b, **static)
         try:
             kernel = getattr(xp, self.name)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule import functional as F
+from chainrule.dtypes import REAL
 from chainrule.errors import DtypeError, ShapeError, describe
 from chainrule.layers import initializers as init
 from chainrule.layers.configured import Configured
@@ -113,7 +114,7 @@ def check_mask(name: str, mask: Any, *shapes: tuple[int, ...]) -> Tensor:
     if found.shape not in shapes:
         raise ShapeError(f"MultiheadAttention: {name} is {describe(found)}, it must have the shape "
                          f"{' or '.join(map(str, shapes))}")
-    if found.dtype.kind not in "bf":
+    if found.dtype.kind not in REAL + "b":
         raise DtypeError(f"MultiheadAttention: {name} is {found.dtype}; it must be bools (True: may not attend) or "
                          "floats to add")
     return found

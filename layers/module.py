@@ -13,6 +13,7 @@ import numpy as np
 
 from chainrule import dtypes
 from chainrule.derivatives import clear_gradients
+from chainrule.dtypes import REAL
 from chainrule.errors import DtypeError, describe
 from chainrule.graph import no_grad
 from chainrule.layers.hooks import Hooked, call_with_hooks
@@ -302,7 +303,7 @@ class Module(Hooked, Paths):
                 device = target
             else:
                 dtype = target
-        if dtype is not None and (dtype := dtypes.as_dtype(dtype)).kind != "f":
+        if dtype is not None and (dtype := dtypes.as_dtype(dtype)).kind not in REAL:
             raise DtypeError(f"to({dtype}): parameters are floating-point; integer buffers keep their dtype")
 
         def convert(tensor: Tensor) -> Tensor:
