@@ -12,8 +12,8 @@ from tests.kernels import normal
 
 pytestmark = pytest.mark.gpu
 
-# By one warp, d (16, 8) = a b. a (16, 16) has its rows 24 elements apart in shared memory, so that rows lie in different banks. b comes
-# as (16, 8), turned while it is read, or as its transpose (8, 16). `rows` of a are copied; the rest is zeros.
+# By one warp, d (16, 8) = a b. a (16, 16) has its rows 24 elements apart in shared memory, so that rows lie in different banks.
+# b comes as (16, 8), turned while it is read, or as its transpose (8, 16). `rows` of a are copied; the rest is zeros.
 HALVES = """
 #include "ptx.cuh"
 template <typename T, bool TURNED>
