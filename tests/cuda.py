@@ -64,7 +64,7 @@ def run(function: Any, *args: Any, repeatable: bool = True, **static: Any) -> An
         map_arrays(found, one.append)
         map_arrays(again, other.append)
         for a, b in zip(one, other, strict=True):
-            np.testing.assert_array_equal(a.view(np.uint8), b.view(np.uint8), "the order of threads changes the result")
+            np.testing.assert_array_equal(*[np.atleast_1d(x).view(np.uint8) for x in (a, b)], "the order of threads changes the result")
     return found
 
 

@@ -13,6 +13,26 @@ from typing import Any
 from chainrule.kernels.cuda import definitions
 
 WHERE = {
+    # elementwise
+    "elu": "elementwise",
+    "elu_grad": "elementwise",
+    "erf": "elementwise",
+    "erf_grad": "elementwise",
+    "exp": "elementwise",
+    "gelu": "elementwise",
+    "gelu_grad": "elementwise",
+    "leaky_relu": "elementwise",
+    "leaky_relu_grad": "elementwise",
+    "relu": "elementwise",
+    "relu_grad": "elementwise",
+    "sigmoid": "elementwise",
+    "sigmoid_grad": "elementwise",
+    "silu": "elementwise",
+    "silu_grad": "elementwise",
+    "softplus": "elementwise",
+    "softplus_grad": "elementwise",
+    "tanh": "elementwise",
+    "tanh_grad": "elementwise",
     # softmax
     "log_softmax": "softmax",
     "log_softmax_grad": "softmax",
