@@ -33,6 +33,11 @@ WHERE = {
     "softplus_grad": "elementwise",
     "tanh": "elementwise",
     "tanh_grad": "elementwise",
+    # normalization
+    "layer_norm": "normalization",
+    "layer_norm_grad": "normalization",
+    "rms_norm": "normalization",
+    "rms_norm_grad": "normalization",
     # softmax
     "log_softmax": "softmax",
     "log_softmax_grad": "softmax",

@@ -37,6 +37,15 @@ template <typename T, int V> struct Row {
             if (first + k * threads < packs) f(kept[k], first + k * threads);
         for (int i = first + KEEP * threads; i < packs; i += threads) f(load_pack<V>(source, i), i);
     }
+
+    // f(pack, the other row's pack, number of the pack)
+    template <typename F> __device__ __forceinline__ void with(const Row& other, int first, int threads, int packs, F f) const {
+#pragma unroll
+        for (int k = 0; k < KEEP; k++)
+            if (first + k * threads < packs) f(kept[k], other.kept[k], first + k * threads);
+        for (int i = first + KEEP * threads; i < packs; i += threads)
+            f(load_pack<V>(source, i), load_pack<V>(other.source, i), i);
+    }
 };
 
 // Values joined over the threads of a row. Short rows have one warp each and several to a block (threadIdx.y); longer rows have the
