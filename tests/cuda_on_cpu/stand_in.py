@@ -168,6 +168,8 @@ def _call(function: Any, args: Any, options: Any, owner: Any = None) -> Any:
     for a in args:
         flat += a if isinstance(a, list | tuple) else [a]
     result = function(*[_unwrap(a) for a in args], **{n: _unwrap(v) for n, v in options.items()})
+    if function is np.matmul and not outs:  # NumPy's makes float32 of bfloat16
+        result = np.asarray(result).astype(np.result_type(*[a.dtype for a in args]), copy=False)
     return _wrap(result, flat, outs)
 
 
@@ -275,11 +277,23 @@ class _CuPy(ModuleType):
         if name.startswith("__"):
             raise AttributeError(name)
         value = getattr(np, name)
+        if name in ("ogrid", "mgrid"):
+            return _Grid(value)
         if isinstance(value, type) or not callable(value):
             return _Part(value) if isinstance(value, ModuleType) else value
         found = _Ufunc(value) if isinstance(value, np.ufunc) else _function(value)
         setattr(self, name, found)
         return found
+
+
+class _Grid:
+    """ogrid and mgrid."""
+
+    def __init__(self, grid: Any) -> None:
+        self.grid = grid
+
+    def __getitem__(self, index: Any) -> Any:
+        return _wrap(self.grid[index])
 
 
 def _function(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 The three maps are those of the reference (`chainrule.kernels.reference.convolution` states what they compute).
 
+- **pointwise.py**: matrix products, for 1 × 1 kernels with stride 1.
 - **winograd.py**: the convolution and both adjoints, for 3 × 3 kernels where `suits_winograd` says so; where its result is not
   finite, the next one decides what it is.
 - **direct.py**: all else, among it depthwise and grouped convolution, one dimension, strides and dilations.
@@ -18,6 +19,7 @@ from chainrule.kernels.cpu import memory
 from chainrule.kernels.cpu.arrays import plain
 from chainrule.kernels.cpu.direct import correlate, forward, transpose
 from chainrule.kernels.cpu.planes import is_plane, pair, plane
+from chainrule.kernels.cpu.pointwise import pointwise, pointwise_weight, suits_pointwise
 from chainrule.kernels.cpu.winograd import lanes, winograd, winograd_weight
 from chainrule.kernels.reference.convolution import check_arguments
 from chainrule.kernels.reference.windows import Sizes
@@ -62,8 +64,10 @@ def _convolve(x: Any, weight: Any, bias: Any, out: Sizes, work: int, stride: Siz
     shape = (x.shape[0], weight.shape[0], *pair(1, out))
     y = memory.empty((*shape[:2], *out), x.dtype)
     x, weight, target, serial = plane(x), plane(weight), y.reshape(shape), work < SHARED
-    if not (suits_winograd(weight.shape, stride, dilation, groups, x.dtype, work)
-            and winograd(x, weight, bias, target, pair(0, padding), False, serial)):
+    if suits_pointwise(shape, weight.shape, stride, padding, groups):
+        pointwise(x, weight, bias, target, False, serial)
+    elif not (suits_winograd(weight.shape, stride, dilation, groups, x.dtype, work)
+              and winograd(x, weight, bias, target, pair(0, padding), False, serial)):
         forward(x, weight, bias, target, pair(1, stride), pair(0, padding), pair(1, dilation), int(groups), serial)
     return y
 
@@ -97,6 +101,9 @@ def convolution_transpose(y: Any, weight: Any, *, stride: Sizes, padding: Sizes,
         x = memory.empty(shape, y.dtype)
         g, kernel, target = plane(y), plane(weight), x.reshape(*shape[:2], *pair(1, size))
         bias, before, serial = NO_BIAS[y.dtype], pair(0, padding), work < SHARED
+        if suits_pointwise(shape, weight.shape, stride, padding, groups):
+            pointwise(g, kernel, bias, target, True, serial)
+            return x
         if (max(before) <= 2 and suits_winograd(weight.shape, stride, dilation, groups, y.dtype, work)
                 and winograd(g, kernel, bias, target, (2 - before[0], 2 - before[1]), True, serial)):
             return x
@@ -125,6 +132,9 @@ def _weight_and_sums(x: Any, y: Any, stride: Sizes, padding: Sizes, dilation: Si
     work = y.size * prod(shape[1:])
     if not _declines(x, y, work):
         given, g, before, serial = plane(x), plane(y), pair(0, padding), work < SHARED
+        if suits_pointwise(x.shape, shape, stride, padding, groups):
+            weight, total = pointwise_weight(given, g, sums, serial)
+            return weight.reshape(shape), total
         if suits_winograd(shape, stride, dilation, groups, x.dtype, work):
             weight, total = winograd_weight(given, g, before, sums, serial)
             if np.isfinite(weight).all():

@@ -38,6 +38,15 @@ WHERE = {
     "layer_norm_grad": "normalization",
     "rms_norm": "normalization",
     "rms_norm_grad": "normalization",
+    # recurrent
+    "gru": "recurrent",
+    "gru_grad": "recurrent",
+    "lstm": "recurrent",
+    "lstm_grad": "recurrent",
+    "rnn": "recurrent",
+    "rnn_grad": "recurrent",
+    # resample
+    "resample": "resample",
     # softmax
     "log_softmax": "softmax",
     "log_softmax_grad": "softmax",
