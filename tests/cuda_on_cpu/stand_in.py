@@ -5,7 +5,7 @@ wait for a device is counted in `SYNCHRONISATIONS`. Kernels are run by the simul
 """
 
 from importlib.machinery import ModuleSpec
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -78,6 +78,10 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
     @property
     def device(self) -> Any:
         return Device(0)
+
+    @property
+    def data(self) -> Any:
+        return SimpleNamespace(ptr=self._a.ctypes.data)
 
     def get(self, stream: Any = None, order: str = "C", out: Any = None, blocking: bool = True) -> Any:
         _synchronised()
