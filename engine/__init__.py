@@ -15,7 +15,8 @@ torch.optim in small. `docs/how-it-works.md` says in which order to read the sou
 
 from typing import TYPE_CHECKING, Any
 
-from chainrule import cuda, data, dtypes, functional, layers, linalg, numpy_protocol, ops, optim, random
+from chainrule import amp, cuda, data, dtypes, functional, layers, linalg, numpy_protocol, ops, optim, random
+from chainrule.amp import GradScaler, autocast
 from chainrule.checkpoint import checkpoint
 from chainrule.derivatives import detect_anomaly, grad
 from chainrule.drawing import draw_graph

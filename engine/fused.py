@@ -86,6 +86,8 @@ class Fused(Op):
         return found
 
     def __call__(self, *inputs: Any, **static: Any) -> Any:
+        if special.count and state.autocast is not None:
+            inputs = state.autocast.inputs(self.name, inputs)
         tensors: list[Any] = []
         arrays: list[Any] = []
         nodes: list[Any] = []

@@ -325,6 +325,8 @@ class Op:
         return Plan(tuple(keep), tuple(calls)) if calls else None
 
     def __call__(self, *inputs: Any, **static: Any) -> Tensor:
+        if special.count and state.autocast is not None:
+            inputs = state.autocast.inputs(self.name, inputs)
         arrays: list[Any] = []
         nodes: list[Any] = []
         pattern, bit = 0, 1  # which inputs have nodes, as bits
@@ -343,7 +345,7 @@ class Op:
                         even = False
             elif t.__class__ in SCALARS:
                 array, node = t, None
-                if dtype is None or t.__class__ is complex:
+                if dtype is None or dtype.kind == "V" or t.__class__ is complex:
                     even = False
             else:
                 return self(*[convert(self, t) for t in inputs], **static)

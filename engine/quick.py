@@ -37,7 +37,7 @@ class Unary(Op):
             recording = state.recording
             if state.backend is not None:
                 xp = kernels.forced(xp)
-            if state.tracer is not None:
+            if state.tracer is not None or state.autocast is not None:
                 return Op.__call__(self, a, **static)
         if xp is None or (self.floats and array.dtype.kind not in REAL):
             return Op.__call__(self, a, **static)
@@ -113,7 +113,7 @@ class Binary(Op):
             recording = state.recording
             if state.backend is not None:
                 xp = kernels.forced(xp)
-            if state.tracer is not None:
+            if state.tracer is not None or state.autocast is not None:
                 return Op.__call__(self, a, b, **static)
         if xp is None or (self.floats and dtype.kind not in REAL):
             return Op.__call__(self, a, b, **static)
