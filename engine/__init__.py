@@ -34,7 +34,7 @@ from chainrule.dtypes import (
     set_default_dtype,
     uint8,
 )
-from chainrule.errors import AutogradError, CompileError, DtypeError, ShapeError
+from chainrule.errors import AutogradError, CompileError, DeviceError, DtypeError, KernelError, ShapeError
 from chainrule.functional.similarity import cdist
 from chainrule.fused import Fused, fused
 from chainrule.gradcheck import GradcheckError, check_gradient, gradcheck, gradgradcheck

@@ -12,8 +12,8 @@ from typing import Any
 
 from chainrule import kernels
 
-__all__ = ["compute_capability", "current_device", "device", "device_count", "empty_cache", "get_device_name", "is_available", "memory_allocated",
-           "memory_reserved", "synchronize"]
+__all__ = ["compute_capability", "current_device", "device", "device_count", "empty_cache", "get_device_name", "is_available",
+           "memory_allocated", "memory_reserved", "synchronize"]
 
 _NOTHING = nullcontext()
 

@@ -48,7 +48,8 @@ def bfloat16() -> DType:
         import ml_dtypes
     except ImportError as error:
         raise ImportError('bfloat16 needs the package ml_dtypes: pip install "chainrule[cuda13]", or ml_dtypes alone') from error
-    return np.dtype(ml_dtypes.bfloat16)
+    found: DType = np.dtype(ml_dtypes.bfloat16)
+    return found
 
 
 def get_default_dtype() -> DType:

@@ -30,7 +30,8 @@ def check_device(name: str, device: Any) -> Device | None:
         return None
     found = Device(device)
     if found.type == "cuda" and (found.index or 0) >= (count := cuda.device_count()):
-        raise RuntimeError(f"{name}(device={str(device)!r}): " + (f"there are {count} CUDA devices" if count else cuda.why_not()))
+        why = f"there is no such CUDA device, they go up to cuda:{count - 1}" if count else cuda.why_not()
+        raise RuntimeError(f"{name}(device={str(device)!r}): {why}")
     return found
 
 
