@@ -26,10 +26,11 @@ def test_the_same_bits(key: tuple[int, int], shape: tuple[int, ...]) -> None:
 @DTYPES
 def test_the_same_numbers(shape: tuple[int, ...], dtype: Any) -> None:
     for key in KEYS:
-        found = run(lambda: cuda().random_uniform(key, shape, dtype))
+        found = run(cuda().random_uniform, key=key, shape=shape, dtype=dtype)
         np.testing.assert_array_equal(found, reference.random_uniform(key, shape, dtype), strict=True)
         assert (found.astype(np.float64) < 1).all()
-        found, expected = run(lambda: cuda().random_normal(key, shape, dtype)), reference.random_normal(key, shape, dtype)
+        found = run(cuda().random_normal, key=key, shape=shape, dtype=dtype)
+        expected = reference.random_normal(key, shape, dtype)
         assert found.dtype == expected.dtype and found.shape == expected.shape
         step = float(ml_dtypes.finfo(dtype).eps) * 4
         np.testing.assert_allclose(found.astype(np.float64), expected.astype(np.float64), rtol=step, atol=step)

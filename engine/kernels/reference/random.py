@@ -91,7 +91,8 @@ def random_integers(key: tuple[int, int], shape: tuple[int, ...], low: int, high
     span = high - low
     if span < 2**64:
         numbers = numbers % np.uint64(span)
-    return (numbers + np.uint64(low % 2**64)).astype(np.int64)  # modulo 2^64, as int64 arithmetic is
+    with np.errstate(over="ignore"):  # a single number would warn
+        return (numbers + np.uint64(low % 2**64)).astype(np.int64)  # modulo 2^64, as int64 arithmetic is
 
 
 def least(p: float) -> int:
