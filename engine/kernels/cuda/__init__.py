@@ -33,6 +33,11 @@ WHERE = {
     "softplus_grad": "elementwise",
     "tanh": "elementwise",
     "tanh_grad": "elementwise",
+    # losses
+    "cross_entropy": "losses",
+    "cross_entropy_grad": "losses",
+    "squared_error": "losses",
+    "squared_error_grad": "losses",
     # normalization
     "layer_norm": "normalization",
     "layer_norm_grad": "normalization",
