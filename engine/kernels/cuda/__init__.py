@@ -33,11 +33,22 @@ WHERE = {
     "softplus_grad": "elementwise",
     "tanh": "elementwise",
     "tanh_grad": "elementwise",
+    # losses
+    "cross_entropy": "losses",
+    "cross_entropy_grad": "losses",
+    "squared_error": "losses",
+    "squared_error_grad": "losses",
     # normalization
     "layer_norm": "normalization",
     "layer_norm_grad": "normalization",
     "rms_norm": "normalization",
     "rms_norm_grad": "normalization",
+    # random
+    "dropout": "random",
+    "philox": "random",
+    "random_integers": "random",
+    "random_normal": "random",
+    "random_uniform": "random",
     # recurrent
     "gru": "recurrent",
     "gru_grad": "recurrent",
