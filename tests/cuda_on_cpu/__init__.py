@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 from importlib.util import find_spec
+from types import ModuleType
 from typing import Any
 
 _found: list[Any] = []  # whether the stand-in is used, once that is settled
@@ -38,10 +39,11 @@ def ensure() -> str:
             return reason
         from tests.cuda_on_cpu import stand_in
 
-        for name in [n for n in sys.modules if n.partition(".")[0] == "cupy"]:
+        for name in [n for n in sys.modules if n.partition(".")[0] in ("cupy", "cupyx")]:
             del sys.modules[name]
         module: Any = stand_in.make()
         sys.modules["cupy"], sys.modules["cupy.cuda"] = module, module.cuda
+        sys.modules["cupyx"] = ModuleType("cupyx")  # who finds CuPy looks for that too
         _found.append(True)
     return ""
 
