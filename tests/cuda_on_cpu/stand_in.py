@@ -5,12 +5,12 @@ wait for a device is counted in `SYNCHRONISATIONS`. Kernels are run by the simul
 """
 
 from importlib.machinery import ModuleSpec
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from tests.cuda_on_cpu import simulator
+from tests.cuda_on_cpu import cublas, simulator
 
 SYNCHRONISATIONS = [0]
 
@@ -78,6 +78,10 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
     @property
     def device(self) -> Any:
         return Device(0)
+
+    @property
+    def data(self) -> Any:
+        return SimpleNamespace(ptr=self._a.ctypes.data)
 
     def get(self, stream: Any = None, order: str = "C", out: Any = None, blocking: bool = True) -> Any:
         _synchronised()
@@ -336,10 +340,12 @@ def make() -> ModuleType:
     cuda: Any = ModuleType("cupy.cuda")
     cuda.Device, cuda.Stream, cuda.Event = Device, Stream, Event
     cuda.is_available = lambda: True
+    cuda.cublas, cuda.get_cublas_handle = cublas, lambda: 0
     cuda.get_current_stream = Stream
     cuda.runtime = ModuleType("cupy.cuda.runtime")
     cuda.runtime.getDevice, cuda.runtime.getDeviceCount = (lambda: 0), (lambda: 1)
     cuda.runtime.deviceSynchronize = _synchronised
+    cuda.runtime.CUDA_R_32F, cuda.runtime.CUDA_R_64F, cuda.runtime.CUDA_R_16F, cuda.runtime.CUDA_R_16BF = 0, 1, 2, 14
     found.cuda = cuda
     found.from_dlpack = lambda x: x if isinstance(x, ndarray) else ndarray(np.from_dlpack(x))
     return found

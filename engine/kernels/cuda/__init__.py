@@ -13,6 +13,11 @@ from typing import Any
 from chainrule.kernels.cuda import definitions
 
 WHERE = {
+    # linear
+    "linear": "linear",
+    "linear_grad": "linear",
+    # matmul
+    "matmul": "matmul",
     # resample
     "resample": "resample",
     # recurrent
