@@ -9,7 +9,8 @@ from typing import Any
 
 import cupy
 
-from chainrule.kernels.cuda.matmul import multiply, takes
+from chainrule.kernels.cuda.arrays import served
+from chainrule.kernels.cuda.matmul import multiply
 from chainrule.kernels.cuda.sums import sum_of_rows
 
 
@@ -18,7 +19,7 @@ def linear(x: Any, weight: Any, bias: Any) -> Any:
 
     ValueError where x and weight do not fit together.
     """
-    if not takes(x, weight, *(() if bias is None else (bias,))):
+    if not served(x, weight, bias):
         return NotImplemented
     if x.shape[-1] != weight.shape[1]:
         raise ValueError(f"linear: x of shape {x.shape} has {x.shape[-1]} features, but the weight of shape "
@@ -31,7 +32,7 @@ def linear(x: Any, weight: Any, bias: Any) -> Any:
 
 def linear_grad(g: Any, x: Any, weight: Any, bias: Any, wanted: tuple[bool, bool, bool]) -> Any:
     """The gradients (x, weight, bias) of <g, linear(x, weight, bias)>, g (*lead, out); None where not wanted."""
-    if not takes(g, x, weight):
+    if not served(g, x, weight):
         return NotImplemented
     rows, flat = rows_of(g), rows_of(x)
     return (multiply(rows, weight, cupy.empty(flat.shape, x.dtype)).reshape(x.shape) if wanted[0] else None,

@@ -13,7 +13,8 @@ from typing import Any
 import cupy
 import numpy as np
 
-from chainrule.kernels.cuda.launch import FLOATS, HALVES, contiguous
+from chainrule.kernels.cuda.arrays import served
+from chainrule.kernels.cuda.launch import FLOATS, contiguous
 from chainrule.state import special, state
 
 TYPES = {"float16": "CUDA_R_16F", "bfloat16": "CUDA_R_16BF", "float32": "CUDA_R_32F", "float64": "CUDA_R_64F"}
@@ -24,12 +25,6 @@ FACTORS = {np.dtype(t): np.array([0, 1], t) for t in FLOATS}
 def tf32(dtype: Any) -> bool:
     """Whether this thread allows tensor cores to round what they multiply, and the dtype is float32."""
     return bool(special.count and state.tf32 and dtype == np.float32)
-
-
-def takes(*arrays: Any) -> bool:
-    """Whether all have one dtype, and one that cuBLAS multiplies here (complex numbers and integers are left to CuPy)."""
-    dtype = arrays[0].dtype
-    return str(dtype) in FLOATS + HALVES and all(a.dtype == dtype for a in arrays[1:])
 
 
 def layout(x: Any) -> tuple[Any, bool, int]:
@@ -105,8 +100,9 @@ def _operand(x: Any, lead: tuple[int, ...]) -> tuple[Any, bool, int, int]:
 
 
 def matmul(a: Any, b: Any) -> Any:
-    """The kernel of the row `matmul`: (..., M, K) @ (..., K, N) -> (..., M, N), leading axes broadcast."""
-    if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2] or not takes(a, b):
+    """The kernel of the row `matmul`: (..., M, K) @ (..., K, N) -> (..., M, N), leading axes broadcast. Complex numbers and
+    integers are left to CuPy."""
+    if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2] or not served(a, b):
         return cupy.matmul(a, b)
     lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     return multiply(a, b, cupy.empty((*lead, a.shape[-2], b.shape[-1]), a.dtype))

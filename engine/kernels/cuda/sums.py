@@ -5,8 +5,8 @@ from math import prod
 from typing import Any
 
 import cupy
-import numpy as np
 
+from chainrule.kernels.cuda.arrays import THREADS, blocks, wide
 from chainrule.kernels.cuda.launch import FLOATS, HALVES, Kernel, contiguous, instances
 
 _columns = Kernel("sums.cu", "column_sums", instances(FLOATS + HALVES))
@@ -16,14 +16,9 @@ _parts = Kernel("sums.cu", "add_parts", instances(FLOATS + HALVES))
 BLOCKS = 512  # about as many as keep a GPU busy
 
 
-def wide(dtype: Any) -> Any:
-    """The dtype in which values of this one are added up."""
-    return np.dtype(np.float32) if str(dtype) in HALVES else dtype
-
-
 def add_parts(part: Any, out: Any) -> Any:
     """out (*shape) = the sum of part (splits, *shape) over its first axis."""
-    _parts(out.dtype, grid=(-(-out.size // 256),), block=(256,), arguments=(part, out, out.size, part.shape[0]))
+    _parts(out.dtype, grid=blocks(out.size), block=(THREADS,), arguments=(part, out, out.size, part.shape[0]))
     return out
 
 
@@ -33,7 +28,7 @@ def sum_of_rows(x: Any) -> Any:
     wanted = -(-columns // 32)
     splits = max(1, min(-(-BLOCKS // max(1, wanted)), rows // 64))
     part = cupy.empty((splits, columns), wide(x.dtype))
-    _columns(x.dtype, grid=(wanted, splits), block=(256,), arguments=(contiguous(x), part, rows, columns))
+    _columns(x.dtype, grid=(wanted, splits), block=(THREADS,), arguments=(contiguous(x), part, rows, columns))
     return add_parts(part, cupy.empty((columns,), x.dtype))
 
 
@@ -42,5 +37,5 @@ def sum_of_channels(x: Any) -> Any:
     images, channels = x.shape[:2]
     splits = max(1, min(-(-BLOCKS // max(1, channels)), images))
     part = cupy.empty((splits, channels), wide(x.dtype))
-    _planes(x.dtype, grid=(channels, splits), block=(256,), arguments=(contiguous(x), part, images, channels, prod(x.shape[2:])))
+    _planes(x.dtype, grid=(channels, splits), block=(THREADS,), arguments=(contiguous(x), part, images, channels, prod(x.shape[2:])))
     return add_parts(part, cupy.empty((channels,), x.dtype))
