@@ -14,11 +14,13 @@ from tests.kernels import normal
 pytestmark = pytest.mark.gpu
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16, ml_dtypes.bfloat16])
 
+SHAPES = [((3, 5), (5, 7)), ((1, 5), (5, 1)), ((4, 1), (1, 3)), ((2, 3, 5), (5, 7)), ((2, 3, 5), (2, 5, 7)), ((3, 5), (4, 5, 2)),
+          ((2, 1, 3, 5), (4, 5, 2)), ((2, 1, 3, 5), (1, 4, 5, 2)), ((0, 5), (5, 7)), ((3, 0), (0, 7)), ((2, 3, 0), (0, 4)),
+          ((0, 3, 5), (5, 2))]
+
 
 @DTYPES
-@pytest.mark.parametrize("shapes", [((3, 5), (5, 7)), ((1, 5), (5, 1)), ((4, 1), (1, 3)), ((2, 3, 5), (5, 7)),
-                                    ((2, 3, 5), (2, 5, 7)), ((3, 5), (4, 5, 2)), ((2, 1, 3, 5), (4, 5, 2)),
-                                    ((2, 1, 3, 5), (1, 4, 5, 2)), ((0, 5), (5, 7)), ((3, 0), (0, 7)), ((2, 3, 0), (0, 4)), ((0, 3, 5), (5, 2))])
+@pytest.mark.parametrize("shapes", SHAPES)
 def test_products(shapes: Any, dtype: Any) -> None:
     a, b = (normal(i, *s) for i, s in enumerate(shapes))
     check("matmul", a, b, dtype=dtype)

@@ -34,8 +34,8 @@ def sum_of_rows(x: Any) -> Any:
 
 def sum_of_channels(x: Any) -> Any:
     """(N, C, *S) -> (C,)."""
-    images, channels = x.shape[:2]
+    images, channels, positions = *x.shape[:2], prod(x.shape[2:])
     splits = max(1, min(-(-BLOCKS // max(1, channels)), images))
     part = cupy.empty((splits, channels), wide(x.dtype))
-    _planes(x.dtype, grid=(channels, splits), block=(THREADS,), arguments=(contiguous(x), part, images, channels, prod(x.shape[2:])))
+    _planes(x.dtype, grid=(channels, splits), block=(THREADS,), arguments=(contiguous(x), part, images, channels, positions))
     return add_parts(part, cupy.empty((channels,), x.dtype))
