@@ -48,6 +48,12 @@ WHERE = {
     "layer_norm_grad": "normalization",
     "rms_norm": "normalization",
     "rms_norm_grad": "normalization",
+    # random
+    "dropout": "random",
+    "philox": "random",
+    "random_integers": "random",
+    "random_normal": "random",
+    "random_uniform": "random",
     # recurrent
     "gru": "recurrent",
     "gru_grad": "recurrent",
