@@ -34,7 +34,7 @@ def sum_of_rows(x: Any) -> Any:
 
 def sum_of_channels(x: Any) -> Any:
     """(N, C, *S) -> (C,)."""
-    images, channels, positions = *x.shape[:2], prod(x.shape[2:])
+    (images, channels), positions = x.shape[:2], prod(x.shape[2:])
     splits = max(1, min(-(-BLOCKS // max(1, channels)), images))
     part = cupy.empty((splits, channels), wide(x.dtype))
     _planes(x.dtype, grid=(channels, splits), block=(THREADS,), arguments=(contiguous(x), part, images, channels, positions))
