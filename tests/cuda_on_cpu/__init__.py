@@ -18,6 +18,19 @@ def real_device() -> bool:
     return bool(cupy.cuda.is_available())
 
 
+def missing() -> str:
+    """What the simulator lacks on this machine; empty if nothing."""
+    from tests.cuda_on_cpu import simulator
+
+    if shutil.which("g++") is None:
+        return "needs a CUDA device, or g++ to run the kernels on the CPU"
+    try:
+        simulator.include_folders()
+    except RuntimeError as error:
+        return f"needs a CUDA device, or CUDA's headers: {error}"
+    return ""
+
+
 def ensure() -> str:
     """Have `import cupy` give a CuPy that computes: the real one where there is a GPU, else the stand-in. Returns why not,
     if not."""
@@ -27,23 +40,27 @@ def ensure() -> str:
             return ""
         from tests.cuda_on_cpu import simulator
 
-        reason = "needs a CUDA device, or g++ to run the kernels on the CPU" if shutil.which("g++") is None else ""
-        try:
-            simulator.include_folders()
-        except RuntimeError as error:
-            reason = reason or f"needs a CUDA device, or CUDA's headers: {error}"
-        if reason:
+        if reason := missing():
             if os.environ.get("CUDA_ON_CPU") == "required":
                 raise RuntimeError(reason)
             return reason
         from tests.cuda_on_cpu import stand_in
 
+        simulator.companions.append(_instances)
         for name in [n for n in sys.modules if n.partition(".")[0] == "cupy"]:
             del sys.modules[name]
         module: Any = stand_in.make()
         sys.modules["cupy"], sys.modules["cupy.cuda"] = module, module.cuda
         _found.append(True)
     return ""
+
+
+def _instances(code: str, options: tuple[str, ...], name: str) -> list[str]:
+    """All instances of the function template, once the launch layer knows them."""
+    launch: Any = sys.modules.get("chainrule.kernels.cuda.launch")
+    return [kernel.expression(i) for kernel in (launch.Kernel.every if launch else [])
+            if kernel.name == name.partition("<")[0] and kernel.options == options
+            and (launch.FOLDER / kernel.source).read_text() == code for i in kernel.instances]
 
 
 def simulated() -> bool:
