@@ -15,7 +15,7 @@ torch.optim in small. `docs/how-it-works.md` says in which order to read the sou
 
 from typing import TYPE_CHECKING, Any
 
-from chainrule import data, functional, layers, linalg, numpy_protocol, ops, optim, random
+from chainrule import cuda, data, functional, layers, linalg, numpy_protocol, ops, optim, random
 from chainrule.checkpoint import checkpoint
 from chainrule.derivatives import detect_anomaly, grad
 from chainrule.drawing import draw_graph

@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from chainrule import kernels
 from chainrule.errors import AutogradError, DtypeError, ShapeError
 from chainrule.graph import Node, tick, wrap
+from chainrule.kernels import BY_TYPE, is_array
 from chainrule.names import autograd, ops
 from chainrule.state import Flag, changes, noting, state
 from chainrule.tensor import Tensor
@@ -102,7 +104,7 @@ def walk(roots: list[tuple[Node, Any]], wanted: set[Node] | None, create_graph: 
                 grads[parent] = before + d
                 if not create_graph:
                     owned.add(parent)
-            elif parent in owned and before.__class__ is np.ndarray:
+            elif parent in owned and before.__class__ in BY_TYPE:
                 np.add(before, d, out=before)
             else:
                 grads[parent] = before + d
@@ -144,7 +146,7 @@ def run_hooks(node: Node, g: Any, create_graph: bool) -> Any:
         given = g if isinstance(g, Tensor) else wrap(g)
         answer = hook(given)
         if answer is not None:
-            g = answer if isinstance(answer, Tensor) else wrap(np.asarray(answer))
+            g = answer if isinstance(answer, Tensor) else wrap(answer if is_array(answer) else np.asarray(answer))
             if g.shape != node.shape:
                 raise ShapeError(f"a hook on {node.name} returned shape {g.shape}, the gradient has {node.shape}")
             g = g if g.dtype == node.dtype else g.to(node.dtype)
@@ -209,13 +211,13 @@ _BASE_ALONE = _base_holders(np.zeros((2, 3)).T)
 def _has_all(g: Any) -> bool:
     """Whether an array owns its memory, or is a view of all elements of an array that nobody else holds."""
     base = g.base
-    return base is None or (base.__class__ is np.ndarray and base.base is None and base.size == g.size
+    return base is None or (base.__class__ in BY_TYPE and base.base is None and base.size == g.size
                             and sys.getrefcount(base) <= _BASE_ALONE)
 
 
 def own(g: Any, owned: bool) -> Any:
     """An array that nobody else holds: g itself where the walk allocated it or nobody kept it, else a copy."""
-    if isinstance(g, np.ndarray):
+    if g.__class__ in BY_TYPE:
         if g.flags.c_contiguous and (owned or sys.getrefcount(g) <= _ALONE) and _has_all(g):
             return g
         return g.copy()
@@ -230,8 +232,8 @@ def initial_gradient(op: str, output: Tensor, given: Any, create_graph: bool) ->
                                 "element first, for example with .sum() or .mean()")
         if output._data.__class__ is np.ndarray and not create_graph and noting() is None:
             return np.ones(output._data.shape, output._data.dtype)
-        given = Tensor(np.ones_like(output._data))
-    given = given if isinstance(given, Tensor) else wrap(np.asarray(given, output.dtype))
+        given = Tensor(kernels.of(output._data).ones_like(output._data))
+    given = given if isinstance(given, Tensor) else wrap(given if is_array(given) else np.asarray(given, output.dtype))
     if given.shape != output.shape:
         raise ShapeError(f"{op}: the gradient has shape {given.shape}, the output {output.shape}")
     if given.dtype != output.dtype:
@@ -306,7 +308,7 @@ def apart(answers: list[Any], given: list[Any]) -> list[Tensor | None]:
     for a in answers:
         if a is not None:
             a = a if isinstance(a, Tensor) else wrap(a)
-            a = ops.clone(a) if any(np.may_share_memory(a._data, t) for t in taken) else a
+            a = ops.clone(a) if any(a._data.__class__ is t.__class__ and np.may_share_memory(a._data, t) for t in taken) else a
             taken.append(a._data)
         out.append(a)
     return out
@@ -329,7 +331,7 @@ def grad(outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool
     """
     outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-    if grad_outputs is None or isinstance(grad_outputs, Tensor | np.ndarray):
+    if grad_outputs is None or isinstance(grad_outputs, Tensor) or is_array(grad_outputs):
         grad_outputs = [grad_outputs] * len(outputs)
     if len(grad_outputs) != len(outputs):
         raise ShapeError(f"grad: {len(outputs)} outputs but {len(grad_outputs)} grad_outputs")

@@ -113,7 +113,9 @@ class Fused(Op):
         recording = noting() if flagged else None
         if flagged and state.tracer is not None and recording is None:
             return state.tracer.defined(self, tensors, {**self.defaults, **static}, self.definition)
-        xp = (flagged and state.backend) or backend
+        xp = backend
+        if flagged and state.backend is not None:
+            xp = kernels.forced(backend)
         pair = self.pairs[xp] if xp in self.pairs else self._pair(xp)
         if pair is None or dtype is None or not even:
             return self.definition(ops, *tensors, **static)

@@ -149,7 +149,7 @@ def record(op: Any, plan: Any, inputs: Any, nodes: Any, out: Tensor, static: dic
 def wrap(array: Any, node: Node | None = None) -> Tensor:
     """A Tensor around a raw array, unchecked."""
     out: Tensor = new(Tensor)
-    out._data = array if isinstance(array, ndarray) or hasattr(array, "__cuda_array_interface__") else np.asarray(array)
+    out._data = array if array.__class__ in BY_TYPE or kernels.is_array(array) else np.asarray(array)
     out._node, out._version, out._view = node, [-1], None
     return out
 
@@ -173,7 +173,7 @@ def kept_values(node: Node, xp: Any) -> Any:
         return node.kept
     values = []
     for i, array in zip(node.plan.keep, node.kept):
-        if isinstance(array, ndarray):
+        if kernels.is_array(array):
             array = wrap(array, node if i == OUT else node.parents[i] if i >= 0 else None)
         values.append(array)
     return values
@@ -352,7 +352,9 @@ class Op:
         if not even or (dtype.kind != "f" and (self.floats or len(arrays) > 1)):
             arrays = self._harmonise(arrays)
         flagged = special.count
-        xp = (flagged and state.backend) or BY_TYPE.get(arrays[0].__class__) or kernels.of(_first(arrays))
+        xp = BY_TYPE.get(arrays[0].__class__) or kernels.of(_first(arrays))
+        if flagged and state.backend is not None:
+            xp = kernels.forced(xp)
         try:
             if self.forward is None:
                 data = getattr(xp, self.name)(*arrays, **static)
@@ -360,7 +362,7 @@ class Op:
                 data = self.forward(xp, *arrays, **static)
         except Exception as error:
             raise explain(self, inputs, static, error) from (None if isinstance(error, ValueError) else error)
-        if data.__class__ is not ndarray and not hasattr(data, "__cuda_array_interface__"):
+        if data.__class__ not in BY_TYPE:
             data = np.asarray(data)
         out: Tensor = new(Tensor)
         out._data = data
@@ -379,7 +381,7 @@ class Op:
         """Bring the inputs to one dtype by the rules of dtypes.py. Inputs without a formula keep theirs."""
         which = [i for i, a in enumerate(arrays) if self.promotes and (
             self.variadic or not self.differentiable or (i < len(self.formulas) and self.formulas[i] is not None))]
-        strong = [arrays[i].dtype for i in which if isinstance(arrays[i], ndarray) or hasattr(arrays[i], "dtype")]
+        strong = [arrays[i].dtype for i in which if hasattr(arrays[i], "dtype")]
         common = dtypes.promote(*strong) if strong else None
         for i in which:
             if arrays[i].__class__ in SCALARS:
@@ -393,7 +395,7 @@ class Op:
         for i in which:
             if out[i].__class__ in SCALARS:
                 if common.kind not in "fc" or not strong:
-                    out[i] = np.asarray(out[i], common)
+                    out[i] = common.type(out[i])
             elif out[i].dtype != common:
                 out[i] = out[i].astype(common)
         return out
@@ -455,7 +457,7 @@ SHAPE = _Source()  # the argument is the input's own shape
 
 def _first(arrays: list[Any]) -> Any:
     """The first array among scalars."""
-    return next((a for a in arrays if hasattr(a, "dtype")), np.zeros(()))
+    return next((a for a in arrays if kernels.is_array(a)), np.zeros(()))
 
 
 def convert(op: Op, value: Any) -> Any:
@@ -465,6 +467,8 @@ def convert(op: Op, value: Any) -> Any:
     if isinstance(value, float):
         return float(value)  # np.float64 among others: weak, as Python's
     if isinstance(value, np.ndarray | np.generic | list | tuple):
+        return autograd.as_tensor(value)
+    if kernels.is_array(value):
         return autograd.as_tensor(value)
     if hasattr(value, "__array__"):
         return autograd.as_tensor(np.asarray(value))

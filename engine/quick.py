@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule import graph
+from chainrule import graph, kernels
 from chainrule.errors import explain
 from chainrule.graph import UNCHANGING, Op, call_site, share
 from chainrule.kernels import BY_TYPE
@@ -33,7 +33,9 @@ class Unary(Op):
         array = a._data
         xp, recording = BY_TYPE.get(array.__class__), True
         if special.count:
-            xp, recording = state.backend or xp, state.recording
+            recording = state.recording
+            if state.backend is not None:
+                xp = kernels.forced(xp)
             if state.tracer is not None:
                 return Op.__call__(self, a, **static)
         if xp is None or (self.floats and array.dtype.kind != "f"):
@@ -43,7 +45,7 @@ class Unary(Op):
             data = kernel(array, **static) if static else kernel(array)
         except Exception as error:
             raise explain(self, inputs, static, error) from (None if isinstance(error, ValueError) else error)
-        if data.__class__ is not ndarray:
+        if data.__class__ is not ndarray and data.__class__ not in BY_TYPE:
             data = np.asarray(data)
         out: Tensor = new(Tensor)
         out._data = data
@@ -97,7 +99,7 @@ class Binary(Op):
         dtype = u.dtype
         if isinstance(b, Tensor):
             v = b._data
-            if v.dtype is not dtype:
+            if v.dtype is not dtype or v.__class__ is not u.__class__:
                 return Op.__call__(self, a, b, **static)
             q = b._node if b._view is None else b.node
             written = b._version
@@ -107,7 +109,9 @@ class Binary(Op):
             return Op.__call__(self, a, b, **static)
         xp, recording = BY_TYPE.get(u.__class__), True
         if special.count:
-            xp, recording = state.backend or xp, state.recording
+            recording = state.recording
+            if state.backend is not None:
+                xp = kernels.forced(xp)
             if state.tracer is not None:
                 return Op.__call__(self, a, b, **static)
         if xp is None or (self.floats and dtype.kind != "f"):
@@ -117,7 +121,7 @@ class Binary(Op):
             data = kernel(u, v, **static) if static else kernel(u, v)
         except Exception as error:
             raise explain(self, (a, b), static, error) from (None if isinstance(error, ValueError) else error)
-        if data.__class__ is not ndarray:
+        if data.__class__ is not ndarray and data.__class__ not in BY_TYPE:
             data = np.asarray(data)
         out: Tensor = new(Tensor)
         out._data = data

@@ -168,9 +168,10 @@ def key_of(generator: Generator | None) -> Key:
     return key
 
 
-def namespace() -> Any:
-    """The kernels that draw: those of the forced backend, else of the CPU."""
-    return state.backend or kernels.cpu
+def namespace(device: Any = None) -> Any:
+    """The kernels that draw: of the device, the CPU for None; those of the forced backend, where one is."""
+    xp = kernels.cpu if device is None or str(device) == "cpu" else kernels.connect()
+    return xp if state.backend is None else kernels.forced(xp)
 
 
 def random_bits(key: Key, shape: tuple[int, ...]) -> Any:

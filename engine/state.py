@@ -67,6 +67,13 @@ def look(function: Any, *args: Any) -> Any:
     return function(*[getattr(a, "_data", a) for a in args])
 
 
+def check(function: Any, *args: Any) -> None:
+    """`look`, for a function that raises where elements are out of range. Of an array on a GPU that would wait for the GPU in
+    the middle of a step: there it is only done inside `detect_anomaly`."""
+    if state.anomaly or all(type(getattr(a, "_data", a)).__module__.partition(".")[0] != "cupy" for a in args):
+        look(function, *args)
+
+
 def again(function: F) -> F:
     """Decorator: a compiled step calls this function itself again at each replay, not the ops that it calls. So do
     optimizers, schedulers and random draws, which depend on what Python knows."""

@@ -7,6 +7,7 @@ import numpy as np
 from chainrule.dtypes import DType, as_dtype, get_default_dtype, int64
 from chainrule.dtypes import bool as bool_dtype
 from chainrule.errors import AutogradError, DtypeError, ShapeError
+from chainrule.kernels import BY_TYPE, is_array
 from chainrule.methods import TensorMethods
 from chainrule.names import autograd
 from chainrule.state import noting, special, state
@@ -72,7 +73,7 @@ class Tensor(TensorMethods):
     _view: View | None
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
-        self._data = data if data.__class__ is np.ndarray else autograd.as_tensor(data)._data
+        self._data = data if data.__class__ in BY_TYPE else autograd.as_tensor(data)._data
         self._node, self._version, self._view = None, [-1], None
         as_dtype(self._data.dtype)
         if requires_grad:
@@ -93,7 +94,7 @@ class Tensor(TensorMethods):
     def data(self, value: Any) -> None:
         if special.count and state.tracer is not None:
             state.tracer.looked(self, ".data = ...")
-        value = value._data if isinstance(value, Tensor) else np.asarray(value)
+        value = value._data if isinstance(value, Tensor) else value if is_array(value) else np.asarray(value)
         as_dtype(value.dtype)
         node = self.node
         if node is not None:
@@ -282,7 +283,8 @@ class Tensor(TensorMethods):
     # ---- out of it, into it
 
     def numpy(self) -> Any:
-        """The elements as a NumPy array that shares memory; read-only where the tensor is recorded (see `detach`)."""
+        """The elements as a NumPy array that shares memory; read-only where the tensor is recorded (see `detach`).
+        TypeError for a tensor on a GPU: `cpu()` copies it to the host."""
         return self.__array__()
 
     def item(self) -> Any:
@@ -336,6 +338,8 @@ class Tensor(TensorMethods):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         if special.count and state.tracer is not None:
             state.tracer.looked(self, "numpy()")
+        if self.is_cuda:
+            raise TypeError(f"numpy(): the tensor is on {self.device}, NumPy's arrays are on the CPU; copy it first, with .cpu()")
         array = np.asarray(self._data, dtype=dtype) if copy is None else np.array(self._data, dtype=dtype, copy=copy)
         if self.node is not None and array is self._data:
             array = array.view()
@@ -354,6 +358,15 @@ class Tensor(TensorMethods):
         if special.count and state.tracer is not None:
             state.tracer.looked(self, "__dlpack__()")
         return self._data.__dlpack__(**options)
+
+    @property
+    def __cuda_array_interface__(self) -> Any:
+        if not self.is_cuda:
+            raise AttributeError("__cuda_array_interface__: the tensor is on the CPU")
+        if self.node is not None:
+            raise AutogradError("__cuda_array_interface__: a recorded tensor cannot be exported, writes to it would be unseen; "
+                                "detach() it")
+        return self._data.__cuda_array_interface__
 
     def __dlpack_device__(self) -> Any:
         return self._data.__dlpack_device__()
@@ -377,12 +390,15 @@ class Tensor(TensorMethods):
     # ---- how it shows
 
     def __repr__(self) -> str:
-        text = np.array2string(self._data, precision=4, separator=", ", prefix="tensor(", floatmode="maxprec", threshold=1000)
+        array = self._data.get() if self.is_cuda else self._data
+        text = np.array2string(array, precision=4, separator=", ", prefix="tensor(", floatmode="maxprec", threshold=1000)
         extra = ""
         if not self._data.size:
             extra += f", size={self.shape}"
         if self.dtype not in (get_default_dtype(), int64, bool_dtype):
             extra += f", dtype={self.dtype}"
+        if self.is_cuda:
+            extra += f", device='{self.device}'"
         node = self.node
         if node is not None:
             extra += f", grad_fn={node!r}" if node.op is not None else ", requires_grad=True"
@@ -392,7 +408,8 @@ class Tensor(TensorMethods):
         from html import escape
 
         made = "" if self.is_leaf else f", by {escape(repr(self.grad_fn))}"
-        rows = f"<pre>{escape(np.array2string(self._data, precision=4, threshold=200))}</pre>"
+        array = self._data.get() if self.is_cuda else self._data
+        rows = f"<pre>{escape(np.array2string(array, precision=4, threshold=200))}</pre>"
         return f"<div><b>tensor</b> {self.dtype} {self.shape}{made}{rows}</div>"
 
 

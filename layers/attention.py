@@ -100,7 +100,8 @@ def _is_causal(values: Any) -> bool:
 def additive(mask: Tensor, dtype: Any) -> Tensor:
     """A mask in torch's form as floats to add to the scores: bools become -inf where they hide."""
     if mask.dtype.kind == "b":
-        return Tensor(np.array(0, dtype)).masked_fill(mask, -math.inf)
+        nothing: Tensor = ops.zeros((), dtype=dtype, device=mask.device)
+        return nothing.masked_fill(mask, -math.inf)
     return mask.to(dtype)
 
 
@@ -317,7 +318,7 @@ class MultiheadAttention(Configured):
         if causal and (explicit or offset or key_padding_mask is not None or self.bias_k is not None
                        or self.add_zero_attn):
             if length > 1 or not offset:  # a single new query sees all there is
-                masks.append(Tensor(hidden_by_order(length, keys, offset)))
+                masks.append(ops.constant(hidden_by_order(length, keys, offset), query))
             causal = False
         if key_padding_mask is not None:
             wanted = (keys,) if single else (batch, keys)
@@ -338,12 +339,12 @@ class MultiheadAttention(Configured):
             key, value = append(key, self.bias_k.reshape(split)), append(value, self.bias_v.reshape(split))
             extras += 1
         if self.add_zero_attn:
-            zero = Tensor(np.zeros((), key.dtype))
+            zero = ops.zeros((), dtype=key.dtype, device=key.device)
             key, value = append(key, zero), append(value, zero)
             extras += 1
         if seen is not None and extras:
             visible = np.full((*seen.shape[:-1], extras), seen.dtype.kind == "b", seen.dtype)  # True, or 0 to add
-            seen = ops.cat((seen, Tensor(visible)), dim=-1)
+            seen = ops.cat((seen, ops.constant(visible, seen)), dim=-1)
         return key, value, seen
 
     def goes_without_saying(self, name: str, value: object) -> bool:

@@ -7,7 +7,7 @@ from chainrule.errors import ShapeError, describe
 from chainrule.layers.linear import Linear
 from chainrule.layers.module import Module
 from chainrule.names import ops
-from chainrule.state import look
+from chainrule.state import check
 from chainrule.tensor import Tensor
 
 __all__ = ["AdditiveAttention"]
@@ -61,8 +61,8 @@ def beyond(lengths: Any, count: int, steps: int) -> Tensor:
     if lengths.shape != (count,):
         raise ShapeError(f"AdditiveAttention: lengths must be of shape ({count},), one for each sequence of keys, got "
                          f"{describe(lengths)}")
-    look(_check_lengths, lengths, count, steps)
-    past: Tensor = ops.arange(steps) >= lengths.unsqueeze(1)
+    check(_check_lengths, lengths, count, steps)
+    past: Tensor = ops.arange(steps, device=lengths.device) >= lengths.unsqueeze(1)
     return past
 
 

@@ -206,7 +206,7 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Any =
     rows, _ = axes("sparse_", tensor, (2,))
     if not 0 <= sparsity <= 1:
         raise ValueError(f"sparse_: sparsity={sparsity} is a share, between 0 and 1")
-    ranks = ops.argsort(ops.argsort(ops.rand(*tensor.shape, dtype=np.float64, generator=generator), 0), 0)
+    ranks = ops.argsort(ops.argsort(ops.rand(*tensor.shape, dtype=np.float64, device=tensor.device, generator=generator), 0), 0)
     normal_(tensor, 0.0, std, generator)
     with no_grad():
         return tensor.masked_fill_(ranks < math.ceil(sparsity * rows), 0)

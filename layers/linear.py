@@ -3,14 +3,12 @@
 import math
 from typing import Any
 
-import numpy as np
-
-from chainrule import dtypes
 from chainrule import functional as F
 from chainrule.arguments import check_sizes
 from chainrule.layers import initializers as init
 from chainrule.layers.configured import Configured
 from chainrule.layers.module import Module, Parameter
+from chainrule.names import ops
 from chainrule.tensor import Tensor
 
 __all__ = ["Bilinear", "Flatten", "Identity", "Linear", "Unflatten"]
@@ -18,8 +16,8 @@ __all__ = ["Bilinear", "Flatten", "Identity", "Linear", "Unflatten"]
 
 def empty(*shape: int, device: Any, dtype: Any) -> Parameter:
     """A parameter of this shape that `reset_parameters` is about to fill; the default dtype unless given."""
-    data = Tensor(np.zeros(shape, dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype)))
-    return Parameter(data if device is None else data.to(device))
+    data = ops.zeros(shape, dtype=dtype, device=device)
+    return Parameter(data)
 
 
 class Linear(Configured):

@@ -137,7 +137,7 @@ class RotaryPositions(Configured):
             raise ShapeError(f"RotaryPositions: the input is {describe(input)}, it must be (..., length, "
                              f"{self.features})")
         turned = angles(offset, offset + input.shape[-2], self.features // 2, self.base)  # (L, features / 2)
-        cos, sin = Tensor(np.cos(turned).astype(input.dtype)), Tensor(np.sin(turned).astype(input.dtype))
+        cos, sin = (ops.constant(f(turned).astype(input.dtype), input) for f in (np.cos, np.sin))
         half = self.features // 2
         axis, shape = (-1, (half, 2)) if self.interleaved else (-2, (2, half))  # of the pair, among the features
         a, b = input.reshape(*input.shape[:-1], *shape).unbind(axis)  # (..., L, features / 2) each

@@ -83,6 +83,8 @@ class VariationalEmbedding(Embedding):
             return found
         sequences = 1 if indices.ndim == 1 else indices.shape[0 if self.batch_first else 1]
         mask = F.dropout(ops.ones_like(self.weight.detach(), shape=(sequences, self.num_embeddings)), self.p)
-        which = ops.reshape(ops.arange(sequences), (-1, 1) if self.batch_first and indices.ndim == 2 else (-1,))
+        which = ops.arange(sequences, device=indices.device)
+        if self.batch_first and indices.ndim == 2:
+            which = ops.reshape(which, (-1, 1))
         dropped: Tensor = found * ops.unsqueeze(mask[which, indices], -1)  # (T, N, embedding_dim) * (T, N, 1)
         return dropped

@@ -64,7 +64,8 @@ def run(function: Any, *args: Any, repeatable: bool = True, **static: Any) -> An
         map_arrays(found, one.append)
         map_arrays(again, other.append)
         for a, b in zip(one, other, strict=True):
-            np.testing.assert_array_equal(a.view(np.uint8), b.view(np.uint8), "the order of threads changes the result")
+            bits = [np.atleast_1d(array).view(np.uint8) for array in (a, b)]
+            np.testing.assert_array_equal(*bits, "the order of threads changes the result")
     return found
 
 
@@ -88,14 +89,16 @@ def check(name: str, *args: Any, dtype: Any = np.float32, factor: float = 1.0, r
 
 
 def check_fused(name: str, *inputs: Any, dtype: Any = np.float32, factor: float = 1.0, repeatable: bool = True,
-                gradients: bool = True, **static: Any) -> Any:
-    """A fused op's pair of kernels, value and gradients, against its definition in float64. Returns the found outputs."""
+                gradients: bool = True, without: tuple[str, ...] = (), **static: Any) -> Any:
+    """A fused op's pair of kernels, value and gradients, against its definition in float64. Returns the found outputs. Gradients
+    are asked for by all floating-point inputs but those named in `without`."""
     op = getattr(names.ops, name)
     static = {**op.defaults, **static}
     rounded = [a.astype(dtype) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a for a in inputs]
     rounded += [None] * (len(op.inputs) - len(rounded))
     wide = [a.astype(np.float64) if isinstance(a, np.ndarray) and a.dtype == dtype else a for a in rounded]
-    tensors = [cr.Tensor(a, requires_grad=a.dtype.kind == "f") if isinstance(a, np.ndarray) else a for a in wide]
+    tensors = [cr.Tensor(a, requires_grad=a.dtype.kind == "f" and n not in without) if isinstance(a, np.ndarray) else a
+               for n, a in zip(op.inputs, wide, strict=True)]
     wanted = tuple(isinstance(t, cr.Tensor) and t.requires_grad for t in tensors)
     with cr.backend("reference"):
         outs = op.definition(names.ops, *tensors, **static)
@@ -113,7 +116,7 @@ def check_fused(name: str, *inputs: Any, dtype: Any = np.float32, factor: float 
         if not gradients:
             return found, ()
         backward = getattr(namespace, name + "_grad")
-        known = {**static, **dict(zip(op.inputs, arrays)), **extras, "out": result, "wanted": wanted}
+        known = {**static, **dict(zip(op.inputs, arrays)), **extras, "out": found[0], "wanted": wanted}
         g = arrays[len(rounded):]
         slopes = backward(g[0] if op.outputs == 1 else list(g), *[known[p] for p in list(signature(backward).parameters)[1:]])
         assert slopes is not NotImplemented, f"the gradient kernel of {name} declined"

@@ -36,10 +36,10 @@ def map_arrays(value: Any, f: Callable[[np.ndarray], Any]) -> Any:
 
 
 class Case:
-    """A sample's function of its float inputs alone, and those inputs."""
+    """A sample's function of its float inputs alone, and those inputs, on a device."""
 
-    def __init__(self, sample: Sample) -> None:
-        self.sample = sample
+    def __init__(self, sample: Sample, device: str = "cpu") -> None:
+        self.sample, self.device = sample, device
         self.arrays: list[np.ndarray] = []
         map_arrays((sample.args, sample.kwargs), lambda a: self.arrays.append(a) if a.dtype.kind == "f" else None)
 
@@ -52,12 +52,16 @@ class Case:
 
     def leaves(self, dtype: Any = np.float64, requires_grad: bool = True) -> tuple[Tensor, ...]:
         """The float inputs as tensors."""
-        return tuple(Tensor(a.astype(dtype), requires_grad=requires_grad) for a in self.arrays)
+        return tuple(self.place(a.astype(dtype)).requires_grad_(requires_grad) for a in self.arrays)
+
+    def place(self, array: np.ndarray) -> Tensor:
+        """The array as a tensor on the device."""
+        return Tensor(array).to(self.device)
 
     def all(self, *inputs: Any) -> tuple[Tensor, ...]:
         """All tensors the function returns for these float inputs, seeded."""
         cr.manual_seed(7)
-        args, kwargs = self.fill(inputs, lambda a: Tensor(a.copy()))
+        args, kwargs = self.fill(inputs, lambda a: self.place(a.copy()))
         return flatten(resolve(cr, self.sample.name)(*args, **kwargs), Tensor)
 
     def __call__(self, *inputs: Any) -> tuple[Tensor, ...]:
@@ -68,12 +72,13 @@ class Case:
         """The outputs, and the gradients of a fixed weighting of the differentiable ones."""
         leaves = self.leaves(dtype, self.sample.differentiable)
         outputs = self.all(*leaves)
-        values = [np.array(t.data) for t in outputs]
+        values = [np.array(t.detach().cpu().data) for t in outputs]
         if not self.sample.differentiable or not leaves:
             return values, []
         roots = [t for t in outputs if t.requires_grad]
-        found = cr.grad(roots, leaves, [Tensor(weights(t.shape).astype(t.dtype)) for t in roots], allow_unused=True)
-        return values, [np.zeros(x.shape, x.dtype) if g is None else np.array(g.data) for g, x in zip(found, leaves, strict=True)]
+        found = cr.grad(roots, leaves, [Tensor(weights(t.shape).astype(t.dtype)).to(t.device) for t in roots], allow_unused=True)
+        return values, [np.zeros(x.shape, x.dtype) if g is None else np.array(g.cpu().data)
+                        for g, x in zip(found, leaves, strict=True)]
 
 
 def weights(shape: Any) -> np.ndarray:

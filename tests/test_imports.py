@@ -11,7 +11,7 @@ from tests.checkout import INSTALLED_AS, ROOT, module_name, package_sources, pyt
 # may not import each other. Everything is named by the part after `chainrule.`; the package itself is "".
 ORDER: tuple[tuple[str, ...], ...] = (
     ("errors",), ("dtypes",), ("state",), ("arguments",), ("folders",),
-    ("kernels",), ("names",), ("registry",), ("methods",),
+    ("kernels",), ("cuda",), ("names",), ("registry",), ("methods",),
     ("tensor",), ("graph",), ("quick",), ("derivatives",), ("fused",), ("random",), ("checkpoint",), ("ops",), ("functional",),
     ("numpy_protocol", "tracing"),
     ("transforms",), ("gradcheck", "drawing", "data", "linalg", "serialization", "threads"),

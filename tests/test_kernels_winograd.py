@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import chainrule as cr
@@ -32,23 +32,72 @@ def error(found: Any, expected: Any) -> float:
     return float(np.abs(found - expected).max() / np.abs(expected).max())
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(batch=st.integers(1, 20), channels=st.integers(1, 10), outputs=st.integers(1, 10), height=st.integers(3, 19),
-       width=st.integers(3, 19), padding=st.tuples(st.integers(0, 2), st.integers(0, 2)), adjoint=st.booleans(),
-       biased=st.booleans(), dtype=st.sampled_from([np.float32, np.float64]), seed=st.integers(0, 99))
-def test_every_shape(batch: int, channels: int, outputs: int, height: int, width: int, padding: Any, adjoint: bool, biased: bool,
-                     dtype: Any, seed: int) -> None:
+def draw(batch: int, channels: int, outputs: int, size: Any, padding: Any, dtype: Any, seed: int) -> Any:
+    """x, weight, bias and a gradient of the output; None where a vector is too short for the transpositions."""
     if winograd_file.lanes(np.dtype(dtype)) < 4:  # float64 on a machine without AVX
+        return None
+    rng, out = np.random.default_rng(seed), [n + 2 * p - 2 for n, p in zip(size, padding)]
+    shapes = ((batch, channels, *size), (outputs, channels, 3, 3), (outputs,), (batch, outputs, *out))
+    return [rng.standard_normal(shape).astype(dtype) for shape in shapes]
+
+
+def tolerance(dtype: Any) -> float:
+    return 1e-5 if dtype == np.float32 else 2e-14
+
+
+SHAPES = {"batch": st.integers(1, 20), "channels": st.integers(1, 40), "outputs": st.integers(1, 40),
+          "size": st.tuples(st.integers(3, 19), st.integers(3, 19)), "padding": st.tuples(st.integers(0, 2), st.integers(0, 2)),
+          "dtype": st.sampled_from([np.float32, np.float64]), "seed": st.integers(0, 99)}
+# How many tiles a task has at a time, and channels a part: few, so that images are cut into bands, and all is cut into parts.
+CUTS = {"tiles": st.sampled_from([1, 7, 64]), "part": st.sampled_from([16, 128])}
+
+
+def cut(tiles: int, part: int, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(winograd_file, "TILES", tiles)
+    patch.setattr(winograd_file, "PART", part)
+    winograd_file._plan.cache_clear()
+
+
+@settings(max_examples=40, deadline=None)
+@given(adjoint=st.booleans(), biased=st.booleans(), **SHAPES, **CUTS)
+def test_every_shape(tiles: int, part: int, adjoint: bool, biased: bool, **shape: Any) -> None:
+    drawn = draw(**shape)
+    if drawn is None:
         return
-    rng = np.random.default_rng(seed)
-    x = rng.standard_normal((batch, channels, height, width)).astype(dtype)
-    weight = rng.standard_normal((channels, outputs, 3, 3) if adjoint else (outputs, channels, 3, 3)).astype(dtype)
-    bias = rng.standard_normal(outputs).astype(dtype)
+    x, weight, bias, y = drawn
+    if adjoint:
+        weight = np.ascontiguousarray(weight.transpose(1, 0, 2, 3))
     kernels = weight.transpose(1, 0, 2, 3)[:, :, ::-1, ::-1] if adjoint else weight
-    expected = by_definition(x, kernels, bias if biased else None, padding)
-    y = np.full(expected.shape, np.nan, dtype)
-    assert winograd_file.winograd(x, weight, bias if biased else bias[:0], y, padding, adjoint, False)
-    assert error(y, expected) < (1e-5 if dtype == np.float32 else 2e-14)
+    expected = by_definition(x, kernels, bias if biased else None, shape["padding"])
+    y[:] = np.nan
+    with pytest.MonkeyPatch.context() as patch:
+        cut(tiles, part, patch)
+        assert winograd_file.winograd(x, weight, bias if biased else bias[:0], y, shape["padding"], adjoint, False)
+    winograd_file._plan.cache_clear()
+    assert error(y, expected) < tolerance(shape["dtype"])
+
+
+@settings(max_examples=40, deadline=None)
+@given(biased=st.booleans(), **SHAPES, **CUTS)
+def test_every_shape_of_the_adjoint_in_the_weight(tiles: int, part: int, biased: bool, **shape: Any) -> None:
+    drawn = draw(**shape)
+    if drawn is None:
+        return
+    x, weight, _, y = drawn
+    exact = x.astype(np.float64), y.astype(np.float64)
+    with pytest.MonkeyPatch.context() as patch:
+        cut(tiles, part, patch)
+        found, sums = winograd_file.winograd_weight(x, y, shape["padding"], biased, False)
+    winograd_file._plan.cache_clear()
+    expected = reference.convolution_weight(*exact, **ONCE, padding=shape["padding"], size=(3, 3))
+    # sums of few products may cancel: errors are those of the absolute values' sum
+    scale = reference.convolution_weight(*map(np.abs, exact), **ONCE, padding=shape["padding"], size=(3, 3)).max()
+    assert found.shape == weight.shape and np.abs(found - expected).max() < tolerance(shape["dtype"]) * scale
+    if biased:
+        total = exact[1].sum((0, 2, 3))
+        assert np.abs(sums - total).max() < tolerance(shape["dtype"]) * np.abs(exact[1]).sum((0, 2, 3)).max()
+    else:
+        assert sums is None
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -56,8 +105,11 @@ def test_accuracy_with_many_channels(dtype: Any) -> None:
     """The errors that the file states: about twenty times those of a direct sum."""
     rng = np.random.default_rng(0)
     x, weight = rng.standard_normal((16, 128, 12, 12)).astype(dtype), rng.standard_normal((16, 128, 3, 3)).astype(dtype)
-    expected = by_definition(x, weight, None, (1, 1))
-    assert error(cpu.convolution(x, weight, **ONCE, padding=(1, 1)), expected) < (2e-5 if dtype == np.float32 else 5e-14)
+    bound = 2e-5 if dtype == np.float32 else 5e-14
+    assert error(cpu.convolution(x, weight, **ONCE, padding=(1, 1)), by_definition(x, weight, None, (1, 1))) < bound
+    g, exact = rng.standard_normal((16, 16, 12, 12)).astype(dtype), {**ONCE, "padding": (1, 1), "size": (3, 3)}
+    expected = reference.convolution_weight(x.astype(np.float64), g.astype(np.float64), **exact)
+    assert error(cpu.convolution_weight(x, g, **exact), expected) < bound
 
 
 X, WEIGHT = (16, 32, 13, 14), (24, 32, 3, 3)
@@ -67,22 +119,20 @@ def arrays(seed: int = 0) -> tuple[Any, Any, Any]:
     """x, weight and a gradient of the output, of a shape that goes this way."""
     rng = np.random.default_rng(seed)
     x, weight, g = (rng.integers(-4, 5, shape).astype(np.float32) for shape in (X, WEIGHT, (16, 24, 13, 14)))
-    assert convolution_file.suits_winograd(g.shape, WEIGHT, (1, 1), (1, 1), 1, x.dtype, 1)
+    assert convolution_file.suits_winograd(WEIGHT, (1, 1), (1, 1), 1, x.dtype, 1)
     return x, weight, g
 
 
-def both_ways(x: Any, weight: Any, g: Any, xp: Any) -> tuple[Any, Any]:
+def three_maps(x: Any, weight: Any, g: Any, xp: Any) -> tuple[Any, Any, Any]:
     return (xp.convolution(x, weight, **ONCE, padding=(1, 1)),
-            xp.convolution_transpose(g, weight, **ONCE, padding=(1, 1), size=x.shape[2:]))
+            xp.convolution_transpose(g, weight, **ONCE, padding=(1, 1), size=x.shape[2:]),
+            xp.convolution_weight(x, g, **ONCE, padding=(1, 1), size=(3, 3)))
 
 
 def test_what_is_chosen_depends_on_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(convolution_file, "WIDE", 1000)
-    wide: Any = ((64, 32, 14, 14), (32, 32, 3, 3), (1, 1), (1, 1), 1, np.dtype(np.float32), 1000)
-    lanes = winograd_file.lanes(wide[5])
-    others = {0: [(lanes // 2, 32, 14, 14), (lanes + 1, 32, 14, 14)],
-              1: [(16, 16, 3, 3), (32, 3, 3, 3), (32, 32, 5, 5), (32, 32, 3)],
-              2: [(2, 1)], 3: [(1, 2)], 4: [2], 6: [999]}
+    wide: Any = ((32, 32, 3, 3), (1, 1), (1, 1), 1, np.dtype(np.float32), 1000)
+    others = {0: [(8, 16, 3, 3), (32, 3, 3, 3), (32, 32, 5, 5), (32, 32, 3)], 1: [(2, 1)], 2: [(1, 2)], 3: [2], 5: [999]}
     assert convolution_file.suits_winograd(*wide)
     for place, values in others.items():
         for value in values:
@@ -90,17 +140,14 @@ def test_what_is_chosen_depends_on_shapes(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_it_is_chosen_and_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[bool] = []
-
-    def spy(*arguments: Any) -> bool:
-        calls.append(arguments[5])
-        return bool(winograd_file.winograd(*arguments))
-
-    monkeypatch.setattr(convolution_file, "winograd", spy)
+    calls: list[Any] = []
+    for name in ("winograd", "winograd_weight"):
+        monkeypatch.setattr(convolution_file, name, lambda *arguments, name=name: (
+            calls.append((name, arguments[5]) if name == "winograd" else name), getattr(winograd_file, name)(*arguments))[1])
     given_ = arrays()
-    for found, expected in zip(both_ways(*given_, cpu), both_ways(*given_, reference), strict=True):
+    for found, expected in zip(three_maps(*given_, cpu), three_maps(*given_, reference), strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
-    assert calls == [False, True]
+    assert calls == [("winograd", False), ("winograd", True), "winograd_weight"]
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38])
@@ -112,7 +159,7 @@ def test_what_is_not_finite_comes_out_as_in_the_definition(value: float, where: 
         array[...] = np.sign(array) * (np.abs(array) == 4)  # little enough for no sum to overflow by itself
     given_[where][3, 5, 1, 2] = value
     with np.errstate(all="ignore"):
-        for found, expected in zip(both_ways(*given_, cpu), both_ways(*given_, reference), strict=True):
+        for found, expected in zip(three_maps(*given_, cpu), three_maps(*given_, reference), strict=True):
             np.testing.assert_array_equal(np.isnan(found), np.isnan(expected))
             np.testing.assert_allclose(found, expected, rtol=1e-5, atol=5e-3)
 
@@ -122,9 +169,9 @@ def test_the_number_of_threads_does_not_change_the_bits() -> None:
     before = cr.get_num_threads()
     try:
         cr.set_num_threads(1)
-        alone = [y.tobytes() for y in both_ways(*given_, cpu)]
+        alone = [y.tobytes() for y in three_maps(*given_, cpu)]
         cr.set_num_threads(2)
-        assert [y.tobytes() for y in both_ways(*given_, cpu)] == alone
+        assert [y.tobytes() for y in three_maps(*given_, cpu)] == alone
     finally:
         cr.set_num_threads(before)
 

@@ -88,7 +88,7 @@ def pad_sequence(sequences: Sequence[Any], batch_first: bool = False, padding_va
     longest = max(t.shape[0] for t in tensors)
     rows = []
     for t in tensors:
-        rest = ops.full((longest - t.shape[0], *t.shape[1:]), padding_value, dtype=t.dtype)
+        rest = ops.full((longest - t.shape[0], *t.shape[1:]), padding_value, dtype=t.dtype, device=t.device)
         rows.append(ops.cat([t, rest] if padding_side == "right" else [rest, t]))
     found: Tensor = ops.stack(rows, 0 if batch_first else 1)
     return found

@@ -145,7 +145,8 @@ def rrelu(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, trainin
     if not training:
         return leaky_relu(input, (lower + upper) / 2, inplace)
     input = floating("rrelu", input)
-    slope = (ops.rand(*input.shape, dtype=np.float64) * (upper - lower) + lower).to(input.dtype)  # alike in every dtype
+    drawn = ops.rand(*input.shape, dtype=np.float64, device=input.device)  # alike in every dtype
+    slope = (drawn * (upper - lower) + lower).to(input.dtype)
     return _apply(lambda x: ops.where(x > 0, x, x * slope), input, inplace)
 
 

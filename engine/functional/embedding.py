@@ -10,7 +10,8 @@ from chainrule.graph import no_grad
 from chainrule.kernels.cpu.arrays import within
 from chainrule.names import ops
 from chainrule.ops import embedding as rows
-from chainrule.state import look, state
+from chainrule.ops.creation import constant
+from chainrule.state import check, look, state
 from chainrule.tensor import Tensor
 
 __all__ = ["embedding", "embedding_bag"]
@@ -24,7 +25,7 @@ def _checked(op: str, input: Any, weight: Any) -> tuple[Tensor, Tensor]:
                          + ("; are input and weight swapped?" if weight.dtype.kind in "iu" else ""))
     if weight.ndim != 2:
         raise ShapeError(f"{op}: the weight has shape {weight.shape}, it needs two axes, (rows, features)")
-    look(_check_rows, op, input, weight.shape[0])
+    check(_check_rows, op, input, weight.shape[0])
     return input, weight
 
 
@@ -63,12 +64,12 @@ def _renormalise(weight: Tensor, indices: Any, max_norm: float, norm_type: float
 
 def _gradient_scale(indices: Any, padding: int | None, by_frequency: bool, dtype: Any) -> Any:
     """For each index the factor of its row's gradient: 0 for padding, 1 / how often it occurs where asked."""
-    scale = np.ones(indices.shape, dtype)
+    scale = np.ones_like(indices, dtype)
     if by_frequency:
         _, inverse, counts = np.unique(indices, return_inverse=True, return_counts=True)
         scale /= counts[inverse].reshape(indices.shape)
     if padding is not None:
-        scale[indices == padding] = 0
+        np.copyto(scale, 0, where=indices == padding)
     return scale
 
 
@@ -100,7 +101,7 @@ def _bags(input: Tensor, offsets: Tensor | None, include_last_offset: bool) -> t
     if input.ndim == 2:
         if offsets is not None:
             raise ValueError("embedding_bag: offsets go with a 1-D input; each row of a 2-D one is a bag already")
-        rows_of = ops.expand(ops.reshape(Tensor(np.arange(input.shape[0])), (-1, 1)), input.shape)
+        rows_of = ops.expand(ops.reshape(constant(np.arange(input.shape[0]), input), (-1, 1)), input.shape)
         return ops.reshape(rows_of, (-1,)), input.shape[0], None
     if input.ndim != 1:
         raise ShapeError(f"embedding_bag: the input has shape {input.shape}, it needs one axis (with offsets) or two")
@@ -110,13 +111,13 @@ def _bags(input: Tensor, offsets: Tensor | None, include_last_offset: bool) -> t
     length = input.shape[0]
     if offsets.ndim != 1 or offsets.dtype.kind not in "iu":
         raise ShapeError(f"embedding_bag: offsets must be a 1-D tensor of integers, not {offsets.dtype}{offsets.shape}")
-    look(_check_starts, offsets, length)
+    check(_check_starts, offsets, length)
     inside = None
     if include_last_offset:
         if not offsets.numel():
             raise ValueError("embedding_bag: include_last_offset=True needs at least one offset, the end of the last "
                              "bag")
-        inside = ops.less(Tensor(np.arange(length)), offsets[-1:])
+        inside = ops.less(constant(np.arange(length), offsets), offsets[-1:])
         offsets = offsets[:-1]
     # how many bags begin at each position, added up: the number of the last that has begun
     begun = ops.take_adjoint(ops.ones_like(offsets), offsets, axis=0, shape=(length + 1,))
@@ -189,7 +190,7 @@ def embedding_bag(input: Tensor, weight: Tensor, offsets: Tensor | None = None, 
 def _counted_scale(indices: Any, kept: Any, dtype: Any) -> Any:
     """`_gradient_scale` by frequency, among the indices that are kept."""
     counted = slice(None) if kept is None else kept
-    scale = np.ones(indices.shape, dtype)
+    scale = np.ones_like(indices, dtype)
     scale[counted] = _gradient_scale(indices[counted], None, True, dtype)
     return scale
 
@@ -199,14 +200,15 @@ def _bag_maximum(looked_up: Tensor, bag: Any, count: int) -> Tensor:
     zeros."""
     values = looked_up.data
     length, features = values.shape
-    highest = np.full((count, features), -np.inf, values.dtype)
+    highest = np.full_like(values, -np.inf, shape=(count, features))
     np.maximum.at(highest, bag, values)
-    first = np.full((count, features), length)
-    np.minimum.at(first, bag, np.where(values == highest[bag], np.arange(length)[:, None], length))
+    first = np.full_like(bag, length, shape=(count, features))
+    places = constant(np.arange(length)[:, None], looked_up).data
+    np.minimum.at(first, bag, np.where(values == highest[bag], places, length))
     empty = first == length
     if not length:
-        nothing: Tensor = Tensor(np.zeros((count, features), values.dtype)) + ops.sum(looked_up)
+        nothing: Tensor = ops.zeros_like(looked_up, shape=(count, features)) + ops.sum(looked_up)
         return nothing
-    picked = looked_up[Tensor(np.where(empty, 0, first)), Tensor(np.arange(features))]
+    picked = looked_up[Tensor(np.where(empty, 0, first)), constant(np.arange(features), looked_up)]
     found: Tensor = ops.where(Tensor(empty), 0, picked)
     return found

@@ -15,7 +15,7 @@ from chainrule.functional.activations import floating
 from chainrule.graph import no_grad
 from chainrule.names import ops
 from chainrule.ops.losses import reduced
-from chainrule.state import look
+from chainrule.state import check
 from chainrule.tensor import Tensor
 
 __all__ = ["gaussian_nll_loss", "huber_loss", "kl_div", "l1_loss", "mse_loss", "poisson_nll_loss", "smooth_l1_loss"]
@@ -227,8 +227,8 @@ def gaussian_nll_loss(input: Tensor, target: Tensor, var: Tensor | float, full: 
     input, target = pair("gaussian_nll_loss", input, target)
     variance = ops.as_tensor(var)
     if isinstance(var, int | float):
-        variance = variance.to(input.dtype)
-    look(_check_variance, variance)
+        variance = variance.to(input)
+    check(_check_variance, variance)
     if variance.ndim and variance.shape != input.shape:
         if variance.shape == input.shape[:-1]:
             variance = ops.reshape(variance, (*variance.shape, 1))

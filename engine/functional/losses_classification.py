@@ -11,8 +11,9 @@ from chainrule.kernels.cpu.arrays import within
 from chainrule.names import ops
 from chainrule.ops import losses as rows
 from chainrule.ops.activations import softplus
+from chainrule.ops.creation import constant
 from chainrule.ops.losses import reduced
-from chainrule.state import look
+from chainrule.state import check
 from chainrule.tensor import Tensor
 
 __all__ = [
@@ -63,7 +64,7 @@ def _rows(op: str, input: Tensor, target: Tensor, ignore_index: int | None) -> t
                          "classes are "
                          f"axis {axis}; they need shape {wanted}{advice}")
     classes = input.shape[axis]
-    look(_check_classes, op, target, classes, ignore_index)
+    check(_check_classes, op, target, classes, ignore_index)
     if input.ndim > 2:
         input = ops.permute_dims(input, (0, *range(2, input.ndim), 1))
     if input.ndim != 2:
@@ -174,7 +175,7 @@ def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = 
     """
     reduction = reduction_of("binary_cross_entropy", reduction, size_average, reduce)
     input, target = _equal_shapes("binary_cross_entropy", input, target)
-    look(_check_probabilities, input)
+    check(_check_probabilities, input)
     loss = rows.binary_cross_entropy(input, target)
     found: Tensor = reduced(ops, loss if weight is None else loss * weight, reduction)
     return found
@@ -262,9 +263,9 @@ def multi_margin_loss(input: Tensor, target: Tensor, p: int = 1, margin: float =
     target = ops.reshape(ops.as_tensor(target), (-1,))
     scores, indices = _rows("multi_margin_loss", scores, target, None)
     count, classes = scores.shape
-    positions = Tensor(np.arange(count)), indices
+    positions = constant(np.arange(count), scores), indices
     slack = ops.clamp(margin - ops.reshape(scores[positions], (-1, 1)) + scores, 0)  # (N, C)
-    others = ops.ne(Tensor(np.arange(classes)), ops.reshape(indices, (-1, 1)))
+    others = ops.ne(constant(np.arange(classes), scores), ops.reshape(indices, (-1, 1)))
     loss = ops.where(others, slack if p == 1 else ops.square(slack), 0)
     weight = _class_weight("multi_margin_loss", weight, classes)
     if weight is not None:
@@ -295,8 +296,8 @@ def multilabel_margin_loss(input: Tensor, target: Tensor, size_average: bool | N
     listed = ops.reshape(target, (count, classes))
     ended = ops.cumsum(ops.eq(listed, -1), 1) > 0  # (N, T): from the first -1 on
     listed = ops.where(ended, -1, listed)
-    look(_check_classes, "multilabel_margin_loss", listed, classes, -1)
-    is_target = ops.any(ops.eq(ops.reshape(listed, (count, classes, 1)), Tensor(np.arange(classes))), 1)  # (N, C)
+    check(_check_classes, "multilabel_margin_loss", listed, classes, -1)
+    is_target = ops.any(ops.eq(ops.reshape(listed, (count, classes, 1)), constant(np.arange(classes), scores)), 1)  # (N, C)
     chosen = ops.take_along_axis(scores, ops.where(ended, 0, listed), axis=1)  # (N, T)
     slack = ops.clamp(1 - ops.reshape(chosen, (count, classes, 1)) + ops.reshape(scores, (count, 1, classes)), 0)
     counts = ops.logical_not(ops.logical_or(ops.reshape(ended, (count, classes, 1)), ops.reshape(is_target, (count, 1, classes))))

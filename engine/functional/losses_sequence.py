@@ -9,6 +9,7 @@ from chainrule.functional.activations import floating
 from chainrule.functional.losses import reduction_of
 from chainrule.names import ops
 from chainrule.ops import losses as rows
+from chainrule.ops.creation import constant
 from chainrule.ops.losses import reduced
 from chainrule.tensor import Tensor
 
@@ -17,7 +18,7 @@ __all__ = ["ctc_loss"]
 
 def _lengths(name: str, given: Any, count: int, most: int, what: str) -> Any:
     """Lengths (N,) as an array, each from 0 to `most`."""
-    lengths = ops.as_tensor(given).data.reshape(-1)
+    lengths = ops.as_tensor(given).cpu().data.reshape(-1)
     if lengths.size and lengths.dtype.kind not in "iu":
         raise DtypeError(f"ctc_loss: {name} are {lengths.dtype}, they must be integers; use .long()")
     if lengths.shape != (count,):
@@ -60,7 +61,7 @@ def ctc_loss(log_probs: Tensor, targets: Any, input_lengths: Any, target_lengths
     tensor(1.3333)
     """
     reduction = reduction_of("ctc_loss", reduction)
-    x, classes = floating("ctc_loss", log_probs), ops.as_tensor(targets).data
+    x, classes = floating("ctc_loss", log_probs), ops.as_tensor(targets).cpu().data
     single = x.ndim == 2
     if single:
         x = ops.reshape(x, (x.shape[0], 1, x.shape[1]))
@@ -87,10 +88,10 @@ def ctc_loss(log_probs: Tensor, targets: Any, input_lengths: Any, target_lengths
                          f"{size - 1}")
     if (labels == blank).any():
         raise ValueError(f"ctc_loss: the class blank={blank} is among the targets; it separates labels and cannot be one")
-    loss = rows.ctc_loss(x, Tensor(states), Tensor(inputs), Tensor(ends))
+    loss = rows.ctc_loss(x, *[constant(a, x) for a in (states, inputs, ends)])
     if zero_infinity:
         loss = ops.where(ops.isposinf(loss), 0, loss)
     if reduction == "mean":
-        loss = loss / Tensor(np.maximum(ends, 1).astype(loss.dtype))
+        loss = loss / constant(np.maximum(ends, 1).astype(loss.dtype), loss)
     found: Tensor = ops.reshape(loss, ()) if single and reduction == "none" else reduced(ops, loss, reduction)
     return found

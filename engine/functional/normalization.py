@@ -9,6 +9,7 @@ from chainrule.functional.activations import floating
 from chainrule.graph import no_grad
 from chainrule.names import ops
 from chainrule.ops import normalization as rows
+from chainrule.ops.creation import constant
 from chainrule.ops.half import narrow
 from chainrule.state import state
 from chainrule.tensor import Tensor
@@ -207,7 +208,8 @@ def local_response_norm(input: Tensor, size: int, alpha: float = 0.0001, beta: f
     n, channels = input.shape[:2]
     # sums over neighbours as a product with a band of ones: channel c sees c - size//2 … c + (size-1)//2
     offset = np.arange(channels) - np.arange(channels)[:, None]
-    band = Tensor(((offset >= -(size // 2)) & (offset <= (size - 1) // 2)).astype(input.dtype) * (alpha / size))
+    near = (offset >= -(size // 2)) & (offset <= (size - 1) // 2)
+    band = constant(near.astype(input.dtype) * (alpha / size), input)
     squares = ops.reshape(ops.square(input), (n, channels, int(np.prod(input.shape[2:]))))
     found: Tensor = input / (ops.reshape(ops.matmul(band, squares), input.shape) + k) ** beta
     return found

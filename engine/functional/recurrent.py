@@ -5,7 +5,7 @@ from typing import Any
 from chainrule.errors import DtypeError, ShapeError, describe
 from chainrule.names import ops
 from chainrule.ops import recurrent as rows
-from chainrule.state import look
+from chainrule.state import check
 from chainrule.tensor import Tensor
 
 __all__ = ["gru", "lstm", "rnn"]
@@ -38,7 +38,7 @@ def _checked(op: str, gates: int, input: Any, states: dict[str, Any], weights: t
             raise DtypeError(f"{op}: lengths are integers, not {lengths.dtype}")
         if lengths.shape != (batch,):
             raise ShapeError(f"{op}: lengths must be of shape ({batch},), one for each sequence, not {lengths.shape}")
-        look(_check_lengths, op, lengths, count)
+        check(_check_lengths, op, lengths, count)
     return list(named.values())
 
 

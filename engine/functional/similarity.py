@@ -6,6 +6,7 @@ from chainrule.arguments import axis_of
 from chainrule.errors import ShapeError
 from chainrule.functional.activations import floating
 from chainrule.names import ops
+from chainrule.ops.creation import constant
 from chainrule.tensor import Tensor
 
 __all__ = ["cdist", "cosine_similarity", "normalize", "pairwise_distance", "pdist"]
@@ -96,5 +97,5 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     if input.ndim != 2:
         raise ShapeError(f"pdist: the input has shape {input.shape}, it needs two axes, (N, D)")
     first, second = np.triu_indices(input.shape[0], 1)
-    found: Tensor = ops.norm(input[Tensor(first)] - input[Tensor(second)], p, -1)
+    found: Tensor = ops.norm(input[constant(first, input)] - input[constant(second, input)], p, -1)
     return found

@@ -99,7 +99,8 @@ def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: floa
     """
     logits = floating("gumbel_softmax", logits)
     axis = axis_of("gumbel_softmax", dim, logits)
-    uniform = ops.clamp(ops.rand(*logits.shape, dtype=np.float64), 2.0**-54)  # from [0, 1); the same for every dtype
+    uniform = ops.rand(*logits.shape, dtype=np.float64, device=logits.device)  # from [0, 1); the same for every dtype
+    uniform = ops.clamp(uniform, 2.0**-54)
     noise = -ops.log(-ops.log(uniform))
     if logits.dtype.kind == "f":
         noise = noise.to(logits.dtype)
@@ -107,7 +108,7 @@ def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: floa
     if not hard:
         return soft
     best = ops.argmax(soft.detach(), axis, keepdim=True)
-    positions = ops.reshape(ops.arange(logits.shape[axis]), (-1,) + (1,) * (logits.ndim - 1 - axis))
+    positions = ops.reshape(ops.arange(logits.shape[axis], device=logits.device), (-1,) + (1,) * (logits.ndim - 1 - axis))
     chosen = (positions == best).to(soft.dtype)
     straight: Tensor = chosen - soft.detach() + soft
     return straight

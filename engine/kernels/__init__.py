@@ -1,6 +1,7 @@
 """Functions over raw arrays, one namespace per backend; an op finds its kernel by name.
 
-`of(array)` picks the namespace by the array's type: `cpu` for NumPy arrays. `with backend("reference")` forces one.
+`of(array)` picks the namespace by the array's type: `cpu` for NumPy arrays, `cuda` for CuPy's (imported when one is first
+met). `with backend("reference")` forces one.
 """
 
 from typing import Any
@@ -11,7 +12,21 @@ from chainrule.kernels import cpu, reference
 from chainrule.state import Flag, state
 
 BACKENDS: dict[str, Any] = {"reference": reference, "cpu": cpu}
-BY_TYPE: dict[type, Any] = {np.ndarray: cpu}
+BY_TYPE: dict[Any, Any] = {np.ndarray: cpu}
+
+
+def connect() -> Any:
+    """The cuda backend's namespace, from the first call on that of CuPy's arrays. ImportError where CuPy is not installed."""
+    if "cuda" not in BACKENDS:
+        try:
+            import cupy
+        except ImportError as error:
+            raise ImportError("tensors on a GPU need CuPy: pip install \"chainrule[cuda13]\", or [cuda12] for a driver of "
+                              "CUDA 12") from error
+        from chainrule.kernels import cuda
+
+        BACKENDS["cuda"] = BY_TYPE[cupy.ndarray] = cuda
+    return BACKENDS["cuda"]
 
 
 def of(array: Any) -> Any:
@@ -19,7 +34,34 @@ def of(array: Any) -> Any:
     for kind in type(array).__mro__:
         if kind in BY_TYPE:
             return BY_TYPE[kind]
+    if type(array).__module__.partition(".")[0] == "cupy":
+        return connect()
     raise TypeError(f"no backend computes on {type(array).__name__} objects; convert it with chainrule.tensor(...)")
+
+
+def is_array(value: Any) -> bool:
+    """Whether a value is a raw array that a backend computes on.
+
+    >>> is_array(np.zeros(2)), is_array([0.0]), is_array(np.float32(0))
+    (True, False, False)
+    """
+    return value.__class__ in BY_TYPE or isinstance(value, np.ndarray) or (
+        type(value).__module__.partition(".")[0] == "cupy" and type(value).__name__ == "ndarray")
+
+
+def writable(array: Any) -> bool:
+    """Whether an array may be written to: no two of its elements are one in memory, and it is not read-only."""
+    if isinstance(array, np.ndarray):
+        return array.flags.writeable
+    return not any(stride == 0 and n > 1 for stride, n in zip(array.strides, array.shape, strict=True))
+
+
+def forced(xp: Any) -> Any:
+    """What serves in place of the namespace `xp` where `with backend(...)` forces one: on a GPU the reference backend's functions
+    run over CuPy."""
+    if xp is not None and xp is BACKENDS.get("cuda"):
+        return BACKENDS["cuda"].definitions if state.backend is reference else xp
+    return state.backend
 
 
 def find(name: str) -> Any:

@@ -31,7 +31,7 @@ def scaled_dot_product_attention(xp: Any, query: Any, key: Any, value: Any, attn
     if not scores.shape[-1]:
         return xp.matmul(scores, value)  # no keys: zeros
     if is_causal:  # query l sees the keys 0 … l
-        seen = np.tri(*scores.shape[-2:], dtype=np.bool_)
+        seen = xp.constant(np.tri(*scores.shape[-2:], dtype=np.bool_), scores)
         scores = xp.where(seen, scores, -math.inf)
     if attn_mask is not None:
         scores = xp.where(attn_mask, scores, -math.inf) if attn_mask.dtype.kind == "b" else scores + attn_mask

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from chainrule.graph import Op
 from chainrule.names import ops
 from chainrule.registry import alias, public
@@ -72,7 +70,7 @@ def equal(input: Any, other: Any) -> bool:
     (True, tensor([ True, False]))
     """
     one, two = ops.as_tensor(input), ops.as_tensor(other)
-    return one.shape == two.shape and bool(np.asarray(eq(one, two).data.all()))
+    return one.shape == two.shape and bool(eq(one, two).data.all())
 
 
 @public

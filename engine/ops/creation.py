@@ -5,32 +5,45 @@ from typing import Any
 
 import numpy as np
 
-from chainrule import dtypes, kernels
+from chainrule import cuda, dtypes, kernels
 from chainrule.errors import DtypeError, ShapeError, describe, warn
 from chainrule.graph import Op
+from chainrule.kernels.reference.devices import array_module, move
 from chainrule.names import autograd, ops
 from chainrule.registry import public
-from chainrule.state import look, noting, state
+from chainrule.state import check, noting, state
 from chainrule.tensor import Device, Tensor
 
 __all__ = ["arange", "as_tensor", "astype", "empty", "empty_like", "eye", "from_dlpack", "from_numpy", "full",
            "full_like",
            "linspace", "logspace", "one_hot", "ones", "ones_like", "tensor", "to", "zeros", "zeros_like"]
 
+CUDA = 2  # what DLPack calls memory of a CUDA device
+
 # ---- what the functions share
 
 
-def check_device(name: str, device: Any) -> None:
-    """RuntimeError for a device that this version does not have."""
-    if device is not None and Device(device).type != "cpu":
-        raise RuntimeError(f"{name}(device={str(device)!r}): there is no cuda backend in this version; tensors are on "
-                           "the CPU")
+def check_device(name: str, device: Any) -> Device | None:
+    """The device, None for None. RuntimeError where it is not there."""
+    if device is None:
+        return None
+    found = Device(device)
+    if found.type == "cuda" and (found.index or 0) >= (count := cuda.device_count()):
+        raise RuntimeError(f"{name}(device={str(device)!r}): " + (f"there are {count} CUDA devices" if count else cuda.why_not()))
+    return found
 
 
 def made(name: str, array: Any, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """The new array as a tensor, a leaf where `requires_grad`."""
-    check_device(name, device)
-    return Tensor(array, requires_grad)
+    """The new array as a tensor on a device (None: where it is), a leaf where `requires_grad`."""
+    device = check_device(name, device)
+    return Tensor(array if device is None else move(array, device=device), requires_grad)
+
+
+@public
+def constant(values: Any, beside: Tensor) -> Tensor:
+    """An array that an op made, as a tensor on the device of `beside`."""
+    found: Tensor = Tensor(values) if beside._data.__class__ is np.ndarray else Tensor(move(values, device=beside.device))
+    return found
 
 
 def float_dtype(name: str, dtype: Any) -> dtypes.DType:
@@ -53,7 +66,7 @@ def sizes_of(name: str, size: Any) -> tuple[int, ...]:
 
 def _number(value: Any) -> Any:
     """A Python number, also of a tensor with one element."""
-    return value.item() if isinstance(value, Tensor | np.generic | np.ndarray) else value
+    return value.item() if isinstance(value, Tensor | np.generic) or kernels.is_array(value) else value
 
 
 # ---- of values
@@ -75,7 +88,7 @@ def tensor(data: Any, dtype: Any = None, device: Any = None, requires_grad: bool
         return found.requires_grad_() if requires_grad else found
     source = data._data if isinstance(data, Tensor) else data
     array = _array(source, dtype)
-    if isinstance(source, np.ndarray) and np.may_share_memory(array, source):
+    if kernels.is_array(source) and array.__class__ is source.__class__ and np.may_share_memory(array, source):
         array = array.copy()
     return made("tensor", array, device, requires_grad)
 
@@ -88,18 +101,22 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     >>> cr.as_tensor(2.5).dtype
     dtype('float32')
     """
-    if device is not None:
-        check_device("as_tensor", device)
     if isinstance(data, Tensor):
-        return data if dtype is None else data.to(dtype)
-    return Tensor(_array(data, dtype))
+        return data if dtype is None and device is None else data.to(dtype=dtype, device=device)
+    return made("as_tensor", _array(data, dtype), device)
 
 
 def _array(data: Any, dtype: Any) -> Any:
     """What `tensor` and `as_tensor` make of something that is no tensor."""
     if isinstance(data, np.ndarray) and type(data) is not np.ndarray and isinstance(data, np.ma.MaskedArray):
         raise DtypeError("tensor: a masked array would lose its mask; fill it first, with .filled(value)")
-    array = np.asarray(data) if isinstance(data, np.ndarray | np.generic) else from_python(data, dtype is None)
+    if kernels.is_array(data) and not isinstance(data, np.ndarray):
+        kernels.of(data)  # CuPy's: from here on the backend is known
+        array = data
+    elif isinstance(data, np.ndarray | np.generic):
+        array = np.asarray(data)
+    else:
+        array = from_python(data, dtype is None)
     return array if dtype is None else array.astype(dtypes.as_dtype(dtype), copy=False)
 
 
@@ -152,8 +169,8 @@ def from_numpy(ndarray: Any) -> Tensor:
 def from_dlpack(ext_tensor: Any) -> Tensor:
     """A tensor on the memory of another library's array, by the DLPack protocol: nothing is copied.
 
-    Raises DtypeError for an object without the protocol, or elements (such as bfloat16) that tensors here cannot have;
-    RuntimeError for memory of a device.
+    Raises DtypeError for an object without the protocol, or elements (such as float8) that tensors here cannot have;
+    RuntimeError for memory of a device that is none of CUDA's.
 
     >>> import chainrule as cr, numpy as np
     >>> a = np.arange(3.0); cr.from_dlpack(a)
@@ -167,11 +184,13 @@ def from_dlpack(ext_tensor: Any) -> Tensor:
                          "of another "
                          "library")
     try:
+        if ext_tensor.__dlpack_device__()[0] == CUDA:
+            return Tensor(array_module("cuda").from_dlpack(ext_tensor))
         array = np.from_dlpack(ext_tensor)
     except (BufferError, RuntimeError) as error:
         kind, number = ext_tensor.__dlpack_device__()
         if kind != 1:
-            raise RuntimeError(f"from_dlpack: the memory is on device {int(kind)}:{number}, not on the CPU") from error
+            raise RuntimeError(f"from_dlpack: the memory is on device {int(kind)}:{number}, neither the CPU nor CUDA") from error
         raise DtypeError(f"from_dlpack({describe(ext_tensor)}): {error}; convert it first, for example to "
                          "float32") from error
     return Tensor(array)
@@ -228,8 +247,11 @@ def full(size: Any, fill_value: Any, dtype: Any = None, device: Any = None, requ
 def _constant(name: str, size: Any, value: Any, dtype: Any, device: Any, requires_grad: bool) -> Tensor:
     found = dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype)
     shape = sizes_of(name, size)
-    array = np.zeros(shape, found) if isinstance(value, float) and value == 0 else np.full(shape, value, found)
-    return made(name, array, device, requires_grad)
+    device = check_device(name, device)
+    with cuda.device(device):
+        module = array_module(device)
+        array = module.zeros(shape, found) if isinstance(value, float) and value == 0 else module.full(shape, value, found)
+    return Tensor(array, requires_grad)
 
 
 @public
@@ -290,7 +312,8 @@ def full_like(input: Any, fill_value: Any, dtype: Any = None, device: Any = None
 def _like(name: str, input: Any, value: Any, dtype: Any, device: Any, requires_grad: bool, shape: Any) -> Tensor:
     data = as_tensor(input)._data
     found = None if dtype is None else dtypes.as_dtype(dtype)
-    array = np.zeros_like(data, found, shape=shape) if value == 0 else np.full_like(data, value, found, shape=shape)
+    module = array_module(None if isinstance(data, np.ndarray) else "cuda")
+    array = module.zeros_like(data, found, shape=shape) if value == 0 else module.full_like(data, value, found, shape=shape)
     return made(name, array, device, requires_grad)
 
 
@@ -386,8 +409,8 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:
         if num_classes != -1 or not index.size:
             raise ShapeError(f"one_hot({describe(index)}, num_classes={num_classes}): pass how many classes there are")
         num_classes = int(as_tensor(tensor).data.max()) + 1
-    look(_check_hot, as_tensor(tensor), num_classes)
-    same = ops.eq(ops.expand_dims(as_tensor(tensor), -1), Tensor(np.arange(num_classes)))
+    check(_check_hot, as_tensor(tensor), num_classes)
+    same = ops.eq(ops.expand_dims(as_tensor(tensor), -1), arange(num_classes, device=as_tensor(tensor).device))
     return ops.astype(same, np.int64)  # type: ignore[no-any-return]
 
 
@@ -414,6 +437,10 @@ def astype(input: Any, dtype: Any) -> Tensor:
     return _astype(ops.as_tensor(input), dtype=dtypes.as_dtype(dtype))
 
 
+_move = Op("move", "The elements in the memory of another device; the gradient is moved back.", word="linear",
+           input=lambda xp, g, device, source: xp.move(g, device=source, source=device))
+
+
 @public
 def to(input: Tensor, *where: Any, dtype: Any = None, device: Any = None, copy: bool = False) -> Tensor:
     """The tensor in another dtype or on another device, or as another tensor is; itself where nothing changes.
@@ -431,11 +458,13 @@ def to(input: Tensor, *where: Any, dtype: Any = None, device: Any = None, copy: 
             device = target
         else:
             dtype = target
-    check_device("to", device)
-    if dtype is None or dtypes.as_dtype(dtype) == input.dtype:
-        found: Tensor = ops.clone(input) if copy else input
-        return found
-    return astype(input, dtype)
+    device = check_device("to", device)
+    found = input
+    if dtype is not None and dtypes.as_dtype(dtype) != found.dtype:
+        found = astype(found, dtype)
+    if device is not None and device != input.device:
+        found = _move(found, device=device, source=input.device)
+    return ops.clone(input) if copy and found is input else found
 
 
 @public

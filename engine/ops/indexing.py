@@ -6,6 +6,8 @@ import numpy as np
 
 from chainrule.errors import DtypeError, ShapeError
 from chainrule.graph import Op
+from chainrule.kernels import is_array
+from chainrule.kernels.reference.devices import move
 from chainrule.methods.typed import ops
 from chainrule.ops.shapes import together
 from chainrule.registry import public
@@ -36,14 +38,14 @@ def _raw_part(part: Any) -> Any:
         tensor, part = part, part._data
     elif isinstance(part, list | tuple):
         part = np.asarray([np.asarray(p) for p in part], dtype=None if part else np.int64)
-    if isinstance(part, np.ndarray | np.generic):
+    if isinstance(part, np.generic) or is_array(part):
         if part.dtype.kind not in "iub":
             raise DtypeError(f"getitem: an index is a {part.dtype} array; indices are integers or bools, convert with "
                              ".long()")
         # one integer selects a view; of the rest a copy, since later writes to it must not change what was read here
         if not part.ndim and part.dtype.kind != "b":
             return int(part if tensor is None else tensor)
-        copy = np.array(part)
+        copy = part.copy()
         if tensor is not None and special.count and state.tracer is not None:
             state.tracer.indexed(tensor, copy)
         return copy
@@ -51,6 +53,15 @@ def _raw_part(part: Any) -> Any:
         return part.__index__()
     raise DtypeError(f"getitem: {part!r:.60} is not an index; use integers, slices, None, ..., and arrays of integers "
                      "or bools")
+
+
+def beside(index: Any, input: Tensor) -> Any:
+    """The raw index with its arrays on the device of the input: a host's goes there."""
+    if input._data.__class__ is np.ndarray:
+        return index
+    if isinstance(index, tuple):
+        return tuple([beside(part, input) for part in index])
+    return move(index, device=input.device) if isinstance(index, np.ndarray | np.generic) else index
 
 
 def _bound(value: Any) -> Any:
@@ -73,7 +84,9 @@ def getitem(input: Any, index: Any) -> Tensor:
     >>> x[:, 1], x[cr.tensor([True, False])]
     (tensor([2., 4.]), tensor([[1., 2.]]))
     """
-    return _getitem(input if isinstance(input, Tensor) else ops.as_tensor(input), index=raw_index(index))
+    input = input if isinstance(input, Tensor) else ops.as_tensor(input)
+    found: Tensor = _getitem(input, index=beside(raw_index(index), input))
+    return found
 
 
 # ---- masks
@@ -162,7 +175,8 @@ def diagonal_mask(input: Tensor, wrap: bool) -> Tensor:
         raise ShapeError(f"fill_diagonal_: a tensor of shape {shape}; it needs two axes, or more of equal sizes")
     mask = np.zeros(shape, np.bool_)
     np.fill_diagonal(mask, True, wrap)
-    return Tensor(mask)
+    found: Tensor = ops.constant(mask, input)
+    return found
 
 
 @public

@@ -8,6 +8,7 @@ from chainrule.arguments import axis_of, one_of
 from chainrule.errors import ShapeError
 from chainrule.graph import Op
 from chainrule.methods.typed import ops
+from chainrule.ops.creation import constant
 from chainrule.ops.shapes import dim_of, shape_of
 from chainrule.registry import public
 from chainrule.tensor import Tensor
@@ -310,12 +311,12 @@ def repeat_interleave(input: Any, repeats: Any, dim: Any = None, *, axis: Any = 
     if given is None or not input.ndim:
         input, given = ops.reshape(input, (-1,)), 0
     place = axis_of("repeat_interleave", given, input)
-    counts = np.asarray(repeats.data if isinstance(repeats, Tensor) else repeats)
+    counts = np.asarray(repeats.cpu().data if isinstance(repeats, Tensor) else repeats)
     length = input.shape[place]
     if counts.dtype.kind not in "iu" or (counts < 0).any() or (counts.ndim and counts.shape not in ((1,), (length,))):
         raise ShapeError(f"repeat_interleave: repeats={repeats!r} for axis {place} of shape {input.shape}: pass a "
                          f"number, 0 or more, or an integer tensor of shape ({length},)")
-    return ops.take(input, np.repeat(np.arange(length), counts), axis=place)
+    return ops.take(input, constant(np.repeat(np.arange(length), counts), input), axis=place)
 
 
 @public

@@ -13,6 +13,7 @@ from chainrule.arguments import axis_of
 from chainrule.errors import DtypeError, ShapeError, describe
 from chainrule.graph import Op
 from chainrule.names import ops
+from chainrule.ops.creation import constant
 from chainrule.registry import public
 from chainrule.tensor import Tensor
 
@@ -137,12 +138,12 @@ def solve_triangular(A: Any, B: Any, *, upper: bool, left: bool = True, unitrian
     k = 1 if unitriangular else 0
     part = ops.triu(A, k) if upper else ops.tril(A, -k)
     if unitriangular:
-        part = part + Tensor(np.eye(A.shape[-1], dtype=part.dtype))
+        part = part + constant(np.eye(A.shape[-1], dtype=part.dtype), part)
     return solve(part, B, left=left)
 
 
 def _identity(A: Tensor) -> Tensor:
-    return Tensor(np.broadcast_to(np.eye(A.shape[-1], dtype=A.dtype), A.shape).copy())
+    return constant(np.broadcast_to(np.eye(A.shape[-1], dtype=A.dtype), A.shape).copy(), A)
 
 
 @public

@@ -101,7 +101,7 @@ def ctc_loss(xp: Any, log_probs: Any, states: Any, input_lengths: Any, target_le
     """
     x = widen(xp, log_probs)
     (steps, count, _), width = x.shape, states.shape[1]
-    place, ends = xp.arange(width), 2 * xp.reshape(target_lengths, (count, 1))
+    place, ends = xp.arange(width, device=states.device), 2 * xp.reshape(target_lengths, (count, 1))
     index = xp.reshape(xp.arange(steps), (steps, 1, 1)), xp.reshape(xp.arange(count), (count, 1)), states
     emitted = xp.getitem(x, index=index)  # (T, N, 2S + 1)
     never = xp.zeros_like(x, shape=(count, 1)) - math.inf

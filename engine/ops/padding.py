@@ -8,6 +8,7 @@ from chainrule.arguments import axes_of, one_of
 from chainrule.errors import DtypeError, ShapeError
 from chainrule.graph import Op
 from chainrule.methods.typed import ops
+from chainrule.ops.creation import constant
 from chainrule.ops.shapes import shape_of
 from chainrule.registry import public
 from chainrule.tensor import Tensor
@@ -117,5 +118,5 @@ def pad(input: Any, pad: Any, mode: str = "constant", value: Any = None) -> Tens
             if most is not None and max(before, after) > most:
                 raise ShapeError(f"pad: {mode} by {(before, after)} along axis {axis} of shape {input.shape}: at most "
                                  f"{most}")
-            input = ops.take(input, _source(mode, n, before, after), axis=axis)
+            input = ops.take(input, constant(_source(mode, n, before, after), input), axis=axis)
     return input if any(map(any, pairs)) else ops.clone(input)

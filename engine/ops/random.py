@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from chainrule import dtypes
+from chainrule import cuda, dtypes
 from chainrule.errors import DtypeError, ShapeError, describe
 from chainrule.graph import Op
 from chainrule.names import ops
-from chainrule.ops.creation import float_dtype, made, sizes_of
+from chainrule.ops.creation import check_device, float_dtype, sizes_of
 from chainrule.random import Generator, key_of, namespace
 from chainrule.registry import public
 from chainrule.state import again
@@ -38,8 +38,10 @@ def rand(*size: Any, generator: Generator | None = None, dtype: Any = None, devi
     >>> cr.rand(2, 3, generator=cr.random.Generator(0)).shape
     (2, 3)
     """
-    array = namespace().random_uniform(key_of(generator), sizes_of("rand", size), float_dtype("rand", dtype))
-    return made("rand", array, device, requires_grad)
+    device = check_device("rand", device)
+    with cuda.device(device):
+        array = namespace(device).random_uniform(key_of(generator), sizes_of("rand", size), float_dtype("rand", dtype))
+    return Tensor(array, requires_grad)
 
 
 @public
@@ -52,8 +54,10 @@ def randn(*size: Any, generator: Generator | None = None, dtype: Any = None, dev
     >>> cr.randn(4, dtype=cr.float64, generator=cr.random.Generator(0)).dtype
     dtype('float64')
     """
-    array = namespace().random_normal(key_of(generator), sizes_of("randn", size), float_dtype("randn", dtype))
-    return made("randn", array, device, requires_grad)
+    device = check_device("randn", device)
+    with cuda.device(device):
+        array = namespace(device).random_normal(key_of(generator), sizes_of("randn", size), float_dtype("randn", dtype))
+    return Tensor(array, requires_grad)
 
 
 @public
@@ -77,13 +81,16 @@ def randint(low: int, high: Any = None, size: Any = None, *, generator: Generato
     low, high = low.__index__(), high.__index__()
     if low >= high:
         raise ValueError(f"randint({low}, {high}): there is no integer of at least {low} below {high}")
-    array = namespace().random_integers(key_of(generator), sizes_of("randint", (size,)), low, high)
-    return made("randint", array.astype(dtypes.int64 if dtype is None else dtypes.as_dtype(dtype)), device,
-                requires_grad)
+    device = check_device("randint", device)
+    with cuda.device(device):
+        array = namespace(device).random_integers(key_of(generator), sizes_of("randint", (size,)), low, high)
+        array = array.astype(dtypes.int64 if dtype is None else dtypes.as_dtype(dtype))
+    return Tensor(array, requires_grad)
 
 
 def _like(draw: Any, input: Any, dtype: Any, options: dict[str, Any]) -> Tensor:
     input = ops.as_tensor(input)
+    options = {"device": input.device, **options}
     found: Tensor = draw(input.shape, dtype=input.dtype if dtype is None else dtype, **options)
     return found
 
@@ -130,9 +137,11 @@ def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, d
     >>> sorted(cr.randperm(4).tolist())
     [0, 1, 2, 3]
     """
-    draws = namespace().random_integers(key_of(generator), sizes_of("randperm", (n,)), 0, 2**64)
-    order = np.argsort(draws, kind="stable")
-    return made("randperm", order.astype(dtypes.int64 if dtype is None else dtypes.as_dtype(dtype)), device)
+    device = check_device("randperm", device)
+    with cuda.device(device):
+        draws = namespace(device).random_integers(key_of(generator), sizes_of("randperm", (n,)), 0, 2**64)
+        order = np.argsort(draws, kind="stable")
+        return Tensor(order.astype(dtypes.int64 if dtype is None else dtypes.as_dtype(dtype)))
 
 
 @public
@@ -148,17 +157,21 @@ def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Gene
     >>> cr.normal(0.0, 1.0, (2, 3)).shape, cr.normal(cr.zeros(4), 0.5).shape
     ((2, 3), (4,))
     """
-    tensors = [t for t in (mean, std) if isinstance(t, Tensor | np.ndarray)]
+    tensors = [ops.as_tensor(t) for t in (mean, std) if hasattr(t, "ndim")]
     mean, std = (t._data if isinstance(t, Tensor) else t for t in (mean, std))
-    if np.any(np.asarray(std) < 0):
+    if device is None and tensors:
+        device = tensors[0].device
+    if np.any(np.less(std, 0)):
         raise ValueError("normal: a standard deviation is negative")
     if size is None and not tensors:
         raise TypeError("normal: pass the shape, as in normal(0.0, 1.0, (2, 3))")
     shape = np.broadcast_shapes(np.shape(mean), np.shape(std)) if size is None else sizes_of("normal", (size,))
     found = np.result_type(*[t.dtype for t in tensors]) if dtype is None and tensors else dtype
     found = float_dtype("normal", found)
-    draws = namespace().random_normal(key_of(generator), shape, found)
-    return made("normal", (mean + std * draws).astype(found, copy=False), device, requires_grad)
+    device = check_device("normal", device)
+    with cuda.device(device):
+        draws = namespace(device).random_normal(key_of(generator), shape, found)
+        return Tensor((mean + std * draws).astype(found, copy=False), requires_grad)
 
 
 @public
@@ -172,14 +185,15 @@ def bernoulli(input: Any, p: float | None = None, *, generator: Generator | None
     >>> cr.bernoulli(cr.tensor([0.0, 1.0]))
     tensor([0., 1.])
     """
-    data = ops.as_tensor(input)._data
+    input = ops.as_tensor(input)
+    data = input._data
     if p is None and data.dtype.kind != "f":
         raise DtypeError(f"bernoulli({describe(data)}): probabilities are floats; pass p for a tensor of another dtype")
-    chance = data if p is None else np.asarray(p, np.float64)
+    chance = data if p is None else np.float64(p)
     if not ((chance >= 0) & (chance <= 1)).all():
         raise ValueError(f"bernoulli({describe(data)}): probabilities lie between 0 and 1")
-    draws = namespace().random_uniform(key_of(generator), data.shape, np.float64)
-    return Tensor(np.asarray(draws < chance).astype(data.dtype))
+    draws = namespace(input.device).random_uniform(key_of(generator), data.shape, np.float64)
+    return Tensor((draws < chance).astype(data.dtype))
 
 
 @public
@@ -195,7 +209,8 @@ def multinomial(input: Any, num_samples: int, replacement: bool = False, *,
     >>> cr.multinomial(cr.tensor([0.0, 3.0, 0.0]), 2, replacement=True)
     tensor([1, 1])
     """
-    data = ops.as_tensor(input)._data
+    input = ops.as_tensor(input)
+    data, draw = input._data, namespace(input.device).random_uniform
     if data.ndim not in (1, 2) or data.dtype.kind != "f" or num_samples < 1:
         raise ShapeError(f"multinomial({describe(data)}, num_samples={num_samples}): takes float weights (K) or (B, "
                          "K) and at "
@@ -207,7 +222,7 @@ def multinomial(input: Any, num_samples: int, replacement: bool = False, *,
     key, rows = key_of(generator), len(weights)
     if replacement:
         ends = np.cumsum(weights, axis=1)
-        at = namespace().random_uniform(key, (rows, num_samples), np.float64) * ends[:, -1:]
+        at = draw(key, (rows, num_samples), np.float64) * ends[:, -1:]
         out = np.stack([np.searchsorted(e, a, side="right") for e, a in zip(ends, at, strict=True)]) if rows else at
     else:
         if rows and (np.count_nonzero(weights, axis=1) < num_samples).any():
@@ -215,7 +230,7 @@ def multinomial(input: Any, num_samples: int, replacement: bool = False, *,
                              "above 0 than "
                              "samples; pass replacement=True")
         # a race: category k arrives at a time exponential with rate w_k; the first arrivals are the sample
-        times = -np.log1p(-namespace().random_uniform(key, weights.shape, np.float64))
+        times = -np.log1p(-draw(key, weights.shape, np.float64))
         with np.errstate(divide="ignore", invalid="ignore"):
             arrival = np.where(weights > 0, times / weights, np.inf)
         out = np.argsort(arrival, axis=1, kind="stable")[:, :num_samples]
@@ -229,13 +244,14 @@ def normal_(input: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Ge
     """Fill the tensor with draws from N(mean, std**2); see `Tensor.normal_`."""
     if std < 0:
         raise ValueError(f"normal_(std={std}): a standard deviation is not negative")
-    found: Tensor = ops.write_into(input, _normal_draws(input.shape, input.dtype, mean, std, generator))
+    found: Tensor = ops.write_into(input, _normal_draws(input, mean, std, generator))
     return found
 
 
 @again
-def _normal_draws(shape: tuple[int, ...], dtype: Any, mean: float, std: float, generator: Generator | None) -> Tensor:
-    return Tensor(mean + std * namespace().random_normal(key_of(generator), shape, float_dtype("normal_", dtype)))
+def _normal_draws(like: Tensor, mean: float, std: float, generator: Generator | None) -> Tensor:
+    dtype = float_dtype("normal_", like.dtype)
+    return Tensor(mean + std * namespace(like.device).random_normal(key_of(generator), like.shape, dtype))
 
 
 @public
@@ -243,14 +259,14 @@ def uniform_(input: Tensor, low: float = 0.0, high: float = 1.0, *, generator: G
     """Fill the tensor with draws from the uniform distribution on [low, high); see `Tensor.uniform_`."""
     if not low <= high:
         raise ValueError(f"uniform_({low}, {high}): the interval is empty")
-    found: Tensor = ops.write_into(input, _uniform_draws(input.shape, input.dtype, low, high, generator))
+    found: Tensor = ops.write_into(input, _uniform_draws(input, low, high, generator))
     return found
 
 
 @again
-def _uniform_draws(shape: tuple[int, ...], like: Any, low: float, high: float, generator: Generator | None) -> Tensor:
-    dtype = float_dtype("uniform_", like)
-    draws = namespace().random_uniform(key_of(generator), shape, dtype)
+def _uniform_draws(like: Tensor, low: float, high: float, generator: Generator | None) -> Tensor:
+    dtype = float_dtype("uniform_", like.dtype)
+    draws = namespace(like.device).random_uniform(key_of(generator), like.shape, dtype)
     below = np.nextafter(dtype.type(high), dtype.type(low))  # rounding may reach high
     return Tensor(np.minimum(low + (high - low) * draws, below))
 
@@ -258,7 +274,7 @@ def _uniform_draws(shape: tuple[int, ...], like: Any, low: float, high: float, g
 @public
 def bernoulli_(input: Tensor, p: float = 0.5, *, generator: Generator | None = None) -> Tensor:
     """Fill the tensor with 1 with probability p (a number, or a tensor of them), else 0; see `Tensor.bernoulli_`."""
-    chance = p if isinstance(p, Tensor) else Tensor(np.asarray(p, np.float64))
+    chance = p if isinstance(p, Tensor) else ops.full((), float(p), np.float64, device=input.device)
     draws = bernoulli(ops.expand(chance.detach(), input.shape), generator=generator)
     found: Tensor = ops.write_into(input, draws)
     return found

@@ -15,7 +15,7 @@ from chainrule.ops.indexing import raw_index
 from chainrule.ops.joining import cut
 from chainrule.ops.shapes import together
 from chainrule.registry import public
-from chainrule.state import look
+from chainrule.state import check
 from chainrule.tensor import Tensor
 
 __all__ = ["bincount", "gather", "index_add", "index_copy", "index_fill", "index_select", "scatter", "scatter_add",
@@ -44,7 +44,7 @@ def _indices(op: str, index: Any, input: Tensor, axis: int) -> Tensor:
     found: Tensor = ops.as_tensor(index)
     if found.dtype.kind not in "iu":
         raise DtypeError(f"{op}: the index is {found.dtype}, it must be integers; convert it with .long()")
-    look(_check_range, op, found, input.shape, axis)
+    check(_check_range, op, found, input.shape, axis)
     return found
 
 
@@ -173,7 +173,7 @@ def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Tensor:
         return ops.reshape(scatter_add(ops.reshape(input, (1,)), dim, ops.reshape(index, (1,)), src), ())
     input, index, src, axis = _scattered("scatter_add", input, dim, index, src)
     if not isinstance(src, Tensor):
-        src = ops.as_tensor(np.full(index.shape, src, input.dtype))
+        src = ops.full_like(input, src, shape=index.shape)
     return ops.add(input, _add_along_axis(src, index, axis=axis, shape=input.shape))
 
 
@@ -294,4 +294,4 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Tensor:
         raise ShapeError(f"bincount: the weights have shape {weights.shape}, the input {input.shape}; they must be equal")
     weights = weights if weights.dtype.kind == "f" else weights.double()
     size = max(minlength, int(data.max(initial=-1)) + 1)
-    return ops.index_add(ops.zeros(size, dtype=weights.dtype), 0, input, weights)
+    return ops.index_add(ops.zeros(size, dtype=weights.dtype, device=input.device), 0, input, weights)

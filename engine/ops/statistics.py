@@ -9,6 +9,7 @@ from chainrule.arguments import axis_of, one_of
 from chainrule.errors import DtypeError, ShapeError
 from chainrule.graph import Op, table
 from chainrule.names import ops
+from chainrule.ops.creation import constant
 from chainrule.ops.products import count
 from chainrule.ops.reductions import arguments, evenly, kept
 from chainrule.registry import public
@@ -196,7 +197,7 @@ def quantile(input: Any, q: Any, dim: int | None = None, keepdim: bool = False, 
     dim = one_of("quantile", dim, axis)
     x = ops.as_tensor(input)
     axes = tuple(range(x.ndim)) if dim is None else (axis_of("quantile", dim, x),) if x.ndim else ()
-    places: Any = np.asarray(q.data if isinstance(q, Tensor) else q, np.float64)  # as exact as they were given
+    places: Any = np.asarray(q.cpu().data if isinstance(q, Tensor) else q, np.float64)  # as exact as they were given
     if interpolation not in MODES:
         raise ValueError(f"quantile: interpolation={interpolation!r}; it is one of {', '.join(MODES)}")
     if places.ndim > 1 or not ((places >= 0) & (places <= 1)).all():
@@ -213,7 +214,7 @@ def quantile(input: Any, q: Any, dim: int | None = None, keepdim: bool = False, 
               "midpoint": (np.ceil(exact) - low) / 2,
               "nearest": np.round(exact) - low}[interpolation]
     dtype = x.dtype if x.dtype.kind == "f" else np.float64
-    weight = Tensor(weight.reshape(places.shape + (1,) * len(rest)).astype(dtype))
+    weight = constant(weight.reshape(places.shape + (1,) * len(rest)).astype(dtype), x)
     found: Tensor = ops.lerp(ordered[low], ordered[np.ceil(exact).astype(np.int64)], weight)  # (q, ...)
     found = ops.where(ops.isnan(ordered[-1]), math.nan, found)  # NaN sorts last
     if keepdim or keepdims:

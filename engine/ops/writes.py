@@ -12,6 +12,7 @@ import numpy as np
 from chainrule.dtypes import _ORDER
 from chainrule.errors import AutogradError, DtypeError, ShapeError
 from chainrule.graph import Op, convert, record, table, tick
+from chainrule.kernels import writable
 from chainrule.kernels.reference.indexing import getitem, is_basic
 from chainrule.kernels.reference.indexing import write_into as write_array
 from chainrule.methods.typed import ops
@@ -55,6 +56,8 @@ def write_into(target: Tensor, value: Any, path: Any = (), *, by: str = "copy_")
     view = target.current_view()
     base, steps = (target, path) if view is None else (view.base, (*view.path, *path))
     value = convert(table["write"], value)
+    if isinstance(value, Tensor) and value._data.__class__ is not target._data.__class__:
+        value = ops.to(value, target.device)
     given = value.node if isinstance(value, Tensor) else None
     recorded = state.recording and (base.node is not None or given is not None)
     if recorded and base.node is not None and base.node.op is None:
@@ -63,7 +66,7 @@ def write_into(target: Tensor, value: Any, path: Any = (), *, by: str = "copy_")
     raw = value._data if isinstance(value, Tensor) else value
     if np.result_type(raw).kind == "c" and target.dtype.kind != "c":
         raise DtypeError(f"{by}: complex values do not fit into a {target.dtype} tensor")
-    if not target._data.flags.writeable:
+    if not writable(target._data):
         raise ShapeError(f"{by}: {describe_target(target)} is an expanded or overlapping view, or read-only memory: "
                          "several of its elements may be one in memory. Write to a clone()")
     if isinstance(value, Tensor) and np.may_share_memory(raw, base._data):

@@ -45,7 +45,7 @@ class BertEmbeddings(Module):
 
     def forward(self, input_ids: Tensor, token_type_ids: Tensor) -> Any:
         """tokens and segments (N, L) -> (N, L, E)."""
-        positions = Tensor(np.arange(input_ids.shape[1]))
+        positions = ops.arange(input_ids.shape[1], device=input_ids.device)
         x = (self.word_embeddings(input_ids) + self.position_embeddings(positions)
              + self.token_type_embeddings(token_type_ids))
         return self.dropout(self.LayerNorm(x))

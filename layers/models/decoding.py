@@ -79,7 +79,7 @@ def check_start(name: str, tokens: Any) -> Tensor:
 
 def append(tokens: Tensor, new: Any) -> Tensor:
     """tokens (N, T) and an array of new ones (N,) -> (N, T + 1)."""
-    longer: Tensor = ops.cat((tokens, Tensor(new[:, None].astype(tokens.dtype))), dim=1)
+    longer: Tensor = ops.cat((tokens, ops.constant(new[:, None].astype(tokens.dtype), tokens)), dim=1)
     return longer
 
 
@@ -90,7 +90,7 @@ def extend(name: str, logits: Logits, start: Any, max_new_tokens: int, choose: C
     ended = np.zeros(tokens.shape[0], np.bool_)
     with no_grad():
         for _ in range(max_new_tokens):
-            chosen = choose(logits(tokens)).data  # (N,)
+            chosen = choose(logits(tokens)).cpu().data  # (N,)
             if end is not None:
                 chosen = np.where(ended, end, chosen)
                 ended |= chosen == end
@@ -142,9 +142,8 @@ def filter_logits(logits: Tensor, temperature: float = 1.0, top_k: int | None = 
         ordered, order = logits.sort(dim=-1, descending=True)
         chances = F.softmax(ordered, dim=-1)
         before = chances.cumsum(-1) - chances  # of the likelier ones
-        kept = np.zeros(logits.shape, np.bool_)
-        np.put_along_axis(kept, order.data, before.data < top_p, axis=-1)
-        logits = logits.masked_fill(Tensor(~kept), -np.inf)
+        kept = ops.zeros_like(logits, dtype=bool).scatter(-1, order, before < top_p)
+        logits = logits.masked_fill(~kept, -np.inf)
     return logits
 
 
@@ -196,7 +195,7 @@ def beam_search(logits: Logits, tokens: Any, max_new_tokens: int, beams: int, en
 
     with no_grad():
         for _ in range(max_new_tokens):
-            chances = F.log_softmax(logits(tokens), dim=-1).data  # (N · beams, V)
+            chances = F.log_softmax(logits(tokens), dim=-1).cpu().data  # (N · beams, V)
             dtype, vocabulary = chances.dtype, chances.shape[-1]
             chances = chances.reshape(count, beams, vocabulary).astype(np.float64)
             if end is not None:  # what has ended goes on with `end`, at no cost

@@ -3,8 +3,6 @@
 import math
 from typing import Any
 
-import numpy as np
-
 from chainrule import functional as F
 from chainrule.errors import ShapeError, describe
 from chainrule.layers import initializers as init
@@ -16,6 +14,7 @@ from chainrule.layers.linear import Linear, empty
 from chainrule.layers.models.decoding import Incremental, evaluating, greedy, sample
 from chainrule.layers.module import Module, Parameter
 from chainrule.layers.normalization import LayerNorm
+from chainrule.names import ops
 from chainrule.tensor import Tensor
 
 __all__ = ["GPT2"]
@@ -59,7 +58,7 @@ class Attention(Module):
             key, value = cache.extend(key, value)
         length, keys = query.shape[-2], key.shape[-2]
         # new queries behind old keys: the causal triangle begins further right; a single one sees everything
-        seen = Tensor(~hidden_by_order(length, keys, before)) if before and length > 1 else None
+        seen = ops.constant(~hidden_by_order(length, keys, before), x) if before and length > 1 else None
         found = F.scaled_dot_product_attention(query, key, value, seen, self.dropout if self.training else 0.0,
                                                is_causal=not before)
         return self.c_proj(join_heads(found))
@@ -112,7 +111,7 @@ class Body(Module):
     def forward(self, tokens: Tensor, cache: list[KeyValueCache] | None = None) -> Any:
         """tokens (N, L) -> (N, L, E)."""
         before = len(cache[0]) if cache else 0
-        positions = Tensor(np.arange(before, before + tokens.shape[1]))
+        positions = ops.arange(before, before + tokens.shape[1], device=tokens.device)
         x = self.drop(self.wte(tokens) + self.wpe(positions))
         for i, block in enumerate(self.h):
             x = block(x, cache[i] if cache else None)

@@ -119,7 +119,7 @@ class Seq2Seq(Module):
         for step in range(target.shape[1] - 1):
             token = target[:, step]
             if step and teacher_forcing < 1:
-                given = ops.rand(len(target)) < teacher_forcing
+                given = ops.rand(len(target), device=target.device) < teacher_forcing
                 token = ops.where(given, token, scores[-1].detach().argmax(-1))
             logits, state, _ = self.decoder(token, state, keys, lengths, projected)
             scores.append(logits)
@@ -138,8 +138,8 @@ class Seq2Seq(Module):
             raise ValueError(f"Seq2Seq.generate: max_length={max_length} must be at least 1")
         keys, state = self.encoder(source, lengths)
         projected = self.decoder.attention.key(keys)
-        token = ops.full((len(keys),), self.start)
-        ended = ops.zeros(len(keys), dtype=bool)
+        token = ops.full((len(keys),), self.start, device=keys.device)
+        ended = ops.zeros(len(keys), dtype=bool, device=keys.device)
         tokens: list[Tensor] = []
         looks: list[Tensor] = []
         while len(tokens) < max_length and not (tokens and bool(ended.all())):

@@ -106,7 +106,8 @@ class WaveNet(Module):
         after = []
         for i, layer in enumerate(self.layers):
             assert isinstance(layer, GatedBlock)
-            past = ops.zeros(len(codes), self.channels, layer.reach, dtype=x.dtype) if pasts is None else pasts[i]
+            silence = (len(codes), self.channels, layer.reach)
+            past = x.new_zeros(silence) if pasts is None else pasts[i]
             x, skip, past = layer(x, past)
             total = total + skip
             after.append(past)

@@ -1,5 +1,6 @@
 """CUDA C++ and CuPy on a machine without a GPU, for tests: see README.md in this folder."""
 
+import ctypes
 import os
 import shutil
 import sys
@@ -12,6 +13,10 @@ _found: list[Any] = []  # whether the stand-in is used, once that is settled
 def real_device() -> bool:
     """Whether CuPy is installed and has a GPU."""
     if find_spec("cupy") is None:
+        return False
+    try:
+        ctypes.CDLL("libcuda.so.1" if sys.platform == "linux" else "nvcuda")  # the driver: without it CuPy need not be imported
+    except OSError:
         return False
     import cupy
 
@@ -46,6 +51,8 @@ def ensure() -> str:
             return reason
         from tests.cuda_on_cpu import stand_in
 
+        if "chainrule.kernels.cuda" in sys.modules:
+            raise RuntimeError("a test imported chainrule.kernels.cuda before CuPy's stand-in was there: import it within the test")
         simulator.companions.append(_instances)
         for name in [n for n in sys.modules if n.partition(".")[0] == "cupy"]:
             del sys.modules[name]

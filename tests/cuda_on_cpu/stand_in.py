@@ -5,7 +5,7 @@ wait for a device is counted in `SYNCHRONISATIONS`. Kernels are run by the simul
 """
 
 from importlib.machinery import ModuleSpec
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -78,6 +78,10 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
     @property
     def device(self) -> Any:
         return Device(0)
+
+    @property
+    def data(self) -> Any:
+        return SimpleNamespace(ptr=self._a.ctypes.data)
 
     def get(self, stream: Any = None, order: str = "C", out: Any = None, blocking: bool = True) -> Any:
         _synchronised()
@@ -164,6 +168,8 @@ def _call(function: Any, args: Any, options: Any, owner: Any = None) -> Any:
     for a in args:
         flat += a if isinstance(a, list | tuple) else [a]
     result = function(*[_unwrap(a) for a in args], **{n: _unwrap(v) for n, v in options.items()})
+    if function is np.matmul and not outs:  # NumPy's makes float32 of bfloat16
+        result = np.asarray(result).astype(np.result_type(*[a.dtype for a in args]), copy=False)
     return _wrap(result, flat, outs)
 
 
@@ -271,11 +277,23 @@ class _CuPy(ModuleType):
         if name.startswith("__"):
             raise AttributeError(name)
         value = getattr(np, name)
+        if name in ("ogrid", "mgrid"):
+            return _Grid(value)
         if isinstance(value, type) or not callable(value):
             return _Part(value) if isinstance(value, ModuleType) else value
         found = _Ufunc(value) if isinstance(value, np.ufunc) else _function(value)
         setattr(self, name, found)
         return found
+
+
+class _Grid:
+    """ogrid and mgrid."""
+
+    def __init__(self, grid: Any) -> None:
+        self.grid = grid
+
+    def __getitem__(self, index: Any) -> Any:
+        return _wrap(self.grid[index])
 
 
 def _function(value: Any) -> Any:

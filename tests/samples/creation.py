@@ -60,4 +60,5 @@ SAMPLES = [
            torch=lambda torch, x, size, value: x.new_full(size, int(value))),
     sample("Tensor.new_tensor", normal(2), [1, 2], torch=lambda torch, x, data: x.new_tensor(data), differentiable=False),
     sample("Tensor.type_as", normal(2), integers(0, 3, 2), differentiable=False),
+    sample("move", normal(2, 3), device="cpu", source="cpu", torch=lambda torch, x, **options: x.clone()),
 ]

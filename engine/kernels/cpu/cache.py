@@ -17,6 +17,7 @@ from typing import Any
 import numba
 import numpy
 from numba.core import caching
+from numba.core.ccallback import CFunc
 
 from chainrule import folders
 
@@ -105,3 +106,14 @@ def jit(function: Callable[..., Any]) -> Any:
     with suppress(RuntimeError, OSError):  # there is nowhere to keep it: the kernel is compiled in every process
         dispatcher._cache = _Cache(function)
     return dispatcher
+
+
+def callback(signature: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Decorator: compile a function of this signature now, cached on disk, to be called from C: at `.address`."""
+    def decorate(function: Callable[..., Any]) -> Any:
+        compiled: Any = CFunc(function, (signature.args, signature.return_type), locals={}, options={"error_model": "numpy"})
+        with suppress(RuntimeError, OSError):
+            compiled._cache = _Cache(function)
+        compiled.compile()
+        return compiled
+    return decorate

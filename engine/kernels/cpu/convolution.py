@@ -2,10 +2,10 @@
 
 The three maps are those of the reference (`chainrule.kernels.reference.convolution` states what they compute).
 
-- **winograd.py**: the convolution and its adjoint in the input, for 3 × 3 kernels where `suits_winograd` says so; where its result
-  is not finite, the next one decides what it is.
-- **direct.py**: all else, among it every adjoint in the weight, depthwise and grouped convolution, one dimension, strides and
-  dilations.
+- **pointwise.py**: matrix products, for 1 × 1 kernels with stride 1.
+- **winograd.py**: the convolution and both adjoints, for 3 × 3 kernels where `suits_winograd` says so; where its result is not
+  finite, the next one decides what it is.
+- **direct.py**: all else, among it depthwise and grouped convolution, one dimension, strides and dilations.
 - **The reference**: three dimensions, dtypes other than float32 and float64, tiny sizes, and what is not finite.
 """
 
@@ -19,7 +19,8 @@ from chainrule.kernels.cpu import memory
 from chainrule.kernels.cpu.arrays import plain
 from chainrule.kernels.cpu.direct import correlate, forward, transpose
 from chainrule.kernels.cpu.planes import is_plane, pair, plane
-from chainrule.kernels.cpu.winograd import lanes, winograd
+from chainrule.kernels.cpu.pointwise import pointwise, pointwise_weight, suits_pointwise
+from chainrule.kernels.cpu.winograd import lanes, winograd, winograd_weight
 from chainrule.kernels.reference.convolution import check_arguments
 from chainrule.kernels.reference.windows import Sizes
 
@@ -38,23 +39,23 @@ def _declines(first: Any, second: Any, work: int) -> bool:
     return not is_plane(first) or first.dtype != second.dtype or work < SMALLEST
 
 
-def suits_winograd(shape: Sizes, weight: Sizes, stride: Sizes, dilation: Sizes, groups: int, dtype: Any, work: int) -> bool:
-    """Whether a convolution that gives this shape (N, O, H, W), by a weight (O, C, KH, KW), is quicker that way.
+def suits_winograd(weight: Sizes, stride: Sizes, dilation: Sizes, groups: int, dtype: Any, work: int) -> bool:
+    """Whether a convolution by a weight (O, C, KH, KW), and its adjoints, are quicker that way.
 
     Transforming costs as much as the input and the output have channels, multiplying as much as their product: C O / (C + O) says
-    whether it is worth it. Lanes are images, which should fill them. Measured with one thread, float32, AVX-512 (16 lanes),
-    (N, C, H, O): milliseconds by winograd.py and by direct.py.
+    whether it is worth it. Measured with one thread, float32, AVX-512 (16 lanes), (N, C, H, O): milliseconds by winograd.py and
+    by direct.py, of the convolution and of the adjoint in the weight.
 
-        (64, 32, 14, 64)   1.20   2.30      (32, 32, 16, 32)   0.46   0.77      (12, 64, 28, 64)  2.20  2.98
-        (64, 32, 28, 64)   4.26   9.36      (32, 64, 8, 64)    0.38   1.05      (8, 64, 28, 64)   2.20  2.00
-        (32, 64, 32, 64)   5.66  11.16      (64, 8, 32, 32)    1.67   1.55      (4, 64, 28, 64)   1.60  1.04
-        (32, 128, 16, 128) 5.29  11.25      (64, 16, 32, 16)   2.43   1.94      (64, 3, 32, 64)   2.83  1.72
-        (16, 256, 14, 256) 9.38  18.01      (32, 16, 32, 16)   1.04   0.75      (64, 4, 32, 16)   0.90  0.44
+        (32, 16, 32, 16)    0.53  0.73   0.43  0.75      (64, 8, 32, 32)    1.28  1.45   1.40  1.54
+        (32, 32, 16, 32)    0.28  0.77   0.33  0.85      (64, 12, 32, 12)   0.82  1.11   0.83  1.17
+        (32, 64, 8, 64)     0.29  1.05   0.29  1.14      (64, 8, 32, 16)    0.82  0.78   0.86  0.79
+        (32, 64, 32, 64)    3.58 10.52   4.34 11.25      (64, 3, 32, 64)    2.18  1.63   3.22  1.67
+        (1, 64, 112, 64)    1.35  3.72   1.57  8.96      (64, 4, 32, 16)    0.74  0.44   0.80  0.45
     """
     if work < WIDE or weight[2:] != (3, 3) or {*stride, *dilation} != {1} or groups > 1 or lanes(dtype) < 4:
         return False
-    images, (outputs, channels) = shape[0], weight[:2]
-    return channels * outputs >= 12 * (channels + outputs) and images >= 0.6 * lanes(dtype) * -(-images // lanes(dtype))
+    outputs, channels = weight[:2]
+    return channels * outputs >= 6 * (channels + outputs)
 
 
 def _convolve(x: Any, weight: Any, bias: Any, out: Sizes, work: int, stride: Sizes, padding: Sizes, dilation: Sizes,
@@ -63,8 +64,10 @@ def _convolve(x: Any, weight: Any, bias: Any, out: Sizes, work: int, stride: Siz
     shape = (x.shape[0], weight.shape[0], *pair(1, out))
     y = memory.empty((*shape[:2], *out), x.dtype)
     x, weight, target, serial = plane(x), plane(weight), y.reshape(shape), work < SHARED
-    if not (suits_winograd(shape, weight.shape, stride, dilation, groups, x.dtype, work)
-            and winograd(x, weight, bias, target, pair(0, padding), False, serial)):
+    if suits_pointwise(shape, weight.shape, stride, padding, groups, x.shape[1], shape[1]):
+        pointwise(x, weight, bias, target, False, serial)
+    elif not (suits_winograd(weight.shape, stride, dilation, groups, x.dtype, work)
+              and winograd(x, weight, bias, target, pair(0, padding), False, serial)):
         forward(x, weight, bias, target, pair(1, stride), pair(0, padding), pair(1, dilation), int(groups), serial)
     return y
 
@@ -98,8 +101,10 @@ def convolution_transpose(y: Any, weight: Any, *, stride: Sizes, padding: Sizes,
         x = memory.empty(shape, y.dtype)
         g, kernel, target = plane(y), plane(weight), x.reshape(*shape[:2], *pair(1, size))
         bias, before, serial = NO_BIAS[y.dtype], pair(0, padding), work < SHARED
-        swapped = (inner, outputs, *weight.shape[2:])
-        if (max(before) <= 2 and suits_winograd(target.shape, swapped, stride, dilation, groups, y.dtype, work)
+        if suits_pointwise(shape, weight.shape, stride, padding, groups, outputs, inner):
+            pointwise(g, kernel, bias, target, True, serial)
+            return x
+        if (max(before) <= 2 and suits_winograd(weight.shape, stride, dilation, groups, y.dtype, work)
                 and winograd(g, kernel, bias, target, (2 - before[0], 2 - before[1]), True, serial)):
             return x
         if transpose(g, kernel, bias, target, pair(1, stride), before, pair(1, dilation), int(groups), serial):
@@ -126,8 +131,15 @@ def _weight_and_sums(x: Any, y: Any, stride: Sizes, padding: Sizes, dilation: Si
     check_arguments("convolution_weight", x.shape, shape, stride, padding, dilation, groups, y.shape)
     work = y.size * prod(shape[1:])
     if not _declines(x, y, work):
-        geometry = pair(1, size), pair(1, stride), pair(0, padding), pair(1, dilation)
-        weight, total = correlate(plane(x), plane(y), *geometry, int(groups), sums, work < SHARED)
+        given, g, before, serial = plane(x), plane(y), pair(0, padding), work < SHARED
+        if suits_pointwise(x.shape, shape, stride, padding, groups, y.size // y.shape[1], shape[0]):
+            weight, total = pointwise_weight(given, g, sums, serial)
+            return weight.reshape(shape), total
+        if suits_winograd(shape, stride, dilation, groups, x.dtype, work):
+            weight, total = winograd_weight(given, g, before, sums, serial)
+            if np.isfinite(weight).all():
+                return weight, total
+        weight, total = correlate(given, g, pair(1, size), pair(1, stride), before, pair(1, dilation), int(groups), sums, serial)
         # positions between the rows, of gradient zero, see elements that no window there covers: an infinity would spread
         if np.isfinite(weight).all():
             return weight.reshape(shape), total

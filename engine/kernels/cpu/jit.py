@@ -9,6 +9,7 @@ What they add to `numba.njit`:
   promised to the compiler.
 """
 
+import os
 from collections.abc import Callable
 from functools import update_wrapper
 from inspect import signature
@@ -86,3 +87,9 @@ def tasks(function: Callable[..., Any]) -> Tasks:
     """Decorator: a kernel of tasks, compiled at its first call. `body(task, *arguments)` must do the same for a task whoever runs
     it and whenever; how the work is cut must depend on shapes alone, so that results do not depend on the threads."""
     return Tasks(function)
+
+
+if os.name == "posix":  # elsewhere the C library's functions are not found by name
+    from chainrule.kernels.cpu import aligned
+
+    aligned.install()

@@ -35,10 +35,17 @@ def _keep_freed_memory() -> None:
 _keep_freed_memory()
 
 
+def arrive() -> None:
+    """What a thread does when it first runs a kernel (aligned.py puts something here)."""
+
+
 class Plan(threading.local):
     """What arrays are handed out in this thread: None for new ones, else an object with `next(shape, dtype)`."""
 
     source: Any = None
+
+    def __init__(self) -> None:
+        arrive()
 
 
 plan = Plan()

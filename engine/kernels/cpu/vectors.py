@@ -24,7 +24,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 __all__ = ["Code", "LINE", "OUTPUTS", "PIECES", "VECTOR", "correlate_line", "correlate_tile", "move_row",
-           "multiply_line", "multiply_narrow", "multiply_tile"]
+           "multiply_line", "multiply_narrow", "multiply_tile", "columns_narrow", "columns_wide", "rows_narrow", "rows_wide"]
 
 _FEATURES = llvm.get_host_cpu_features()
 VECTOR = 64 if _FEATURES.get("avx512f") else 32 if _FEATURES.get("avx2") else 16  # bytes of a vector
@@ -64,11 +64,14 @@ class Code:
         return found
 
     def store(self, value: Any, pointer: Any) -> None:
-        self.builder.store(value, self.builder.bitcast(pointer, self.vector.as_pointer())).align = self.real_bytes
+        align = 1 if value.type == self.bytes else self.real_bytes
+        self.builder.store(value, self.builder.bitcast(pointer, value.type.as_pointer())).align = align
 
     def _mask(self, left: Any, lanes: int) -> Any:
         """(i < left) for each lane i."""
-        many = self.builder.insert_element(ir.Constant(ir.VectorType(_INT, lanes), ir.Undefined), left, ir.IntType(32)(0))
+        short, most = ir.IntType(32), _INT(lanes)
+        count = self.builder.trunc(self.builder.select(self.builder.icmp_signed("<", left, most), left, most), short)
+        many = self.builder.insert_element(ir.Constant(ir.VectorType(short, lanes), ir.Undefined), count, short(0))
         many = self.shuffled(many, many, [0] * lanes)
         return self.builder.icmp_signed("<", ir.Constant(many.type, list(range(lanes))), many)
 
@@ -108,9 +111,26 @@ class Code:
             places = [half * self.lanes // 2 + i // 2 + i % 2 * self.lanes for i in range(self.lanes)]
             self.store_some(self.shuffled(even, odd, places), place, count)
 
-    def numbers(self, number: int) -> Any:
+    def load_apart(self, pointer: Any, stride: int, left: Any) -> Any:
+        """The elements from the pointer on, or every second one: as many as lanes, or `left` of them where that is not None.
+
+        Of memory nothing beyond the last of them is read.
+        """
+        if stride == 1:
+            return self.load(pointer) if left is None else self.load_some(pointer, left, self.vector)
+        if left is None:
+            a, b, shift = self.load(pointer), self.load(self.step(pointer, self.lanes - 1)), 1
+        else:
+            last, shift = self.builder.sub(self.builder.mul(left, _INT(2)), _INT(1)), 0
+            a, b = (self.load_some(self.step(pointer, at), self.builder.sub(last, _INT(at)), self.vector) for at in (0, self.lanes))
+        return self.shuffled(a, b, [2 * i + (shift if 2 * i >= self.lanes else 0) for i in range(self.lanes)])
+
+    def numbers(self, number: Any) -> Any:
         """A vector of bytes, all of them the number."""
-        return ir.Constant(self.bytes, [number] * self.lanes)
+        if isinstance(number, int):
+            return ir.Constant(self.bytes, [number] * self.lanes)
+        first = self.builder.insert_element(ir.Constant(self.bytes, ir.Undefined), number, ir.IntType(32)(0))
+        return self.shuffled(first, first, [0] * self.lanes)
 
     def spread(self, number: Any) -> Any:
         """A vector of one number repeated."""
@@ -150,6 +170,21 @@ class Code:
         return self.builder.fadd(*halves)
 
 
+def _finish(code: Code, sums: list[list[Any]], target: Any, pitch: Any, fresh: Any) -> None:
+    """Write the registers, a row of them at each multiple of `pitch` from the target on, or add them where not `fresh`."""
+    builder = code.builder
+    starts = [builder.gep(target, [builder.mul(pitch, _INT(o))]) for o in range(len(sums))]
+    with builder.if_else(fresh) as (then, otherwise):
+        for way, adds in ((then, False), (otherwise, True)):
+            with way:
+                for row, start in zip(sums, starts, strict=True):
+                    for piece, register in enumerate(row):
+                        value, place = builder.load(register), code.step(start, code.lanes * piece)
+                        if adds:
+                            value = builder.fadd(code.load(place), value)
+                        code.store(value, place)
+
+
 def _multiply(outputs: int, pieces: int) -> Any:
     @intrinsic
     def multiply(typing: Any, out: Any, to: Any, pitch: Any, weight: Any, first: Any, source: Any, at: Any, offsets: Any,
@@ -174,17 +209,7 @@ def _multiply(outputs: int, pieces: int) -> Any:
                     factor = code.spread(builder.load(code.step(factors, o)))
                     for piece in range(pieces):
                         code.accumulate(sums[o][piece], factor, vectors[piece])
-            places = [[code.step(code.pointer(kinds[0], out, to, builder.mul(pitch, _INT(o))), code.lanes * piece)
-                       for piece in range(pieces)] for o in range(outputs)]
-            with builder.if_else(fresh) as (then, otherwise):
-                for way, adds in ((then, False), (otherwise, True)):
-                    with way:
-                        for o in range(outputs):
-                            for piece in range(pieces):
-                                value = builder.load(sums[o][piece])
-                                if adds:
-                                    value = builder.fadd(code.load(places[o][piece]), value)
-                                code.store(value, places[o][piece])
+            _finish(code, sums, code.pointer(kinds[0], out, to), pitch, fresh)
             return context.get_dummy_value()
 
         number = types.int64
@@ -247,5 +272,39 @@ def move_row(typing: Any, out: Any, to: Any, source: Any, at: Any, count: Any, s
     return types.void(out, number, source, number, number, out.dtype), build
 
 
+def _products(outputs: int, pieces: int, adjacent: bool) -> Any:
+    @intrinsic
+    def products(typing: Any, out: Any, to: Any, pitch: Any, left: Any, first: Any, row: Any, right: Any, at: Any, line: Any,
+                 gap: Any, count: Any, fresh: Any) -> Any:
+        """out[to + o * pitch + j] (+)= Σ_{q < count} left(o, q) right[at + q * line + p * gap + j]
+
+        for o < outputs, j in one of pieces vectors p. left(o, q) is left[first + q * row + o] if `adjacent`, else
+        left[first + o * row + q]. The sum is written where `fresh`, else added. All arrays are flat.
+        """
+        def build(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            out, to, pitch, left, first, row, right, at, line, gap, count, fresh = values
+            kinds = signature.args
+            code = Code(context, builder, kinds[0])
+            sums = code.registers(outputs, pieces)
+            origins = [code.pointer(kinds[6], right, at, builder.mul(gap, _INT(piece))) for piece in range(pieces)]
+            factors = code.pointer(kinds[3], left, first)
+            rows = [builder.gep(factors, [builder.mul(row, _INT(o))]) for o in range(outputs)]
+            with cgutils.for_range_slice(builder, _INT(0), count, _INT(1), _INT) as (q, _):
+                vectors = [code.load(builder.gep(origin, [builder.mul(q, line)])) for origin in origins]
+                here = builder.gep(factors, [builder.mul(q, row)])
+                for o in range(outputs):
+                    factor = code.spread(builder.load(code.step(here, o) if adjacent else builder.gep(rows[o], [q])))
+                    for piece in range(pieces):
+                        code.accumulate(sums[o][piece], factor, vectors[piece])
+            _finish(code, sums, code.pointer(kinds[0], out, to), pitch, fresh)
+            return context.get_dummy_value()
+
+        number = types.int64
+        return types.void(out, number, number, left, number, number, right, number, number, number, number, types.boolean), build
+    return products
+
+
 multiply_tile, multiply_narrow, multiply_line = _multiply(OUTPUTS, PIECES), _multiply(OUTPUTS, 1), _multiply(1, LINE)
 correlate_tile, correlate_line = _correlate(OUTPUTS, PIECES), _correlate(1, PIECES)
+rows_narrow, rows_wide = _products(OUTPUTS, 1, False), _products(OUTPUTS, 2, False)
+columns_narrow, columns_wide = _products(2 * OUTPUTS, 1, True), _products(OUTPUTS, 2, True)

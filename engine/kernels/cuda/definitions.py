@@ -21,11 +21,10 @@ def over_cupy(function: Any) -> Any:
     """A function of the reference backend over CuPy; anything else as it is."""
     if not isinstance(function, FunctionType) or not function.__module__.startswith(PREFIX):
         return function
-    again = FunctionType(function.__code__, _globals_of(function), function.__name__, function.__defaults__, function.__closure__)
-    again.__kwdefaults__ = function.__kwdefaults__
+    again = FunctionType(function.__code__, _globals_of(function), function.__name__, None, function.__closure__)
     again.__doc__, again.__module__ = function.__doc__, function.__module__
-    if function.__defaults__:  # a default may be a function too
-        again.__defaults__ = tuple(over_cupy(d) for d in function.__defaults__)
+    again.__defaults__ = function.__defaults__ and tuple(map(over_cupy, function.__defaults__))  # a default may be a function too
+    again.__kwdefaults__ = function.__kwdefaults__ and {k: over_cupy(d) for k, d in function.__kwdefaults__.items()}
     return again
 
 
@@ -37,6 +36,11 @@ def _globals_of(function: Any) -> dict[str, Any]:
         for name, value in function.__globals__.items():
             found[name] = cupy if value is np else over_cupy(value)
     return found
+
+
+def __getattr__(name: str) -> Any:
+    """The module is a namespace of its own: the cuda backend without its kernels, `with backend("reference")` on a GPU."""
+    return find(name)
 
 
 def find(name: str) -> Any:

@@ -31,16 +31,17 @@ STATIC_LIMIT = 48 * 1024  # bytes of shared memory that a block may have without
 
 
 def c_name(argument: Any) -> str:
-    """A template argument as C++ has it: of a dtype or its name the type's name, numbers and bools as they are.
+    """A template argument as C++ has it: of a dtype or its name the type's name; numbers, bools and other names (of a source's own
+    types) as they are.
 
-    >>> c_name("float16"), c_name(np.dtype("float32")), c_name(True), c_name(64)
-    ('__half', 'float', 'true', '64')
+    >>> c_name("float16"), c_name(np.dtype("float32")), c_name(True), c_name(64), c_name("Relu")
+    ('__half', 'float', 'true', '64', 'Relu')
     """
     if isinstance(argument, bool):
         return "true" if argument else "false"
     if isinstance(argument, int):
         return str(argument)
-    return C_TYPES[str(argument)]
+    return C_TYPES.get(str(argument), str(argument))
 
 
 class Kernel:

@@ -10,6 +10,7 @@ import numpy
 
 from chainrule.kernels.reference.activations import *
 from chainrule.kernels.reference.convolution import *
+from chainrule.kernels.reference.devices import *
 from chainrule.kernels.reference.elementwise import *
 from chainrule.kernels.reference.embedding import *
 from chainrule.kernels.reference.indexing import *

@@ -33,6 +33,7 @@ class Taps:
         self.rows, self.columns, self.to, self.of, self.weights = rows, columns, to[order], of[order], weights[order]
         self.starts = np.searchsorted(self.to, np.arange(rows + 1))  # row i has the taps starts[i] … starts[i + 1]
         self._transposed: Taps | None = None
+        self.placed: dict[str, Any] = {}  # its arrays on devices, by the device
 
     def transposed(self) -> "Taps":
         """The transposed matrix, made once."""

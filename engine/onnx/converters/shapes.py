@@ -16,6 +16,12 @@ def reshape(g: Any, use: Any, x: str) -> Any:
     return out
 
 
+@converter("move")
+def move(g: Any, use: Any, x: str) -> Any:
+    """Nothing: a file says nothing of devices."""
+    return g.op("Identity", x)
+
+
 @converter("broadcast_to")
 def broadcast_to(g: Any, use: Any, x: str) -> Any:
     """Expand."""
