@@ -33,6 +33,15 @@ WHERE = {
     "softplus_grad": "elementwise",
     "tanh": "elementwise",
     "tanh_grad": "elementwise",
+    # embedding
+    "embedding": "embedding",
+    "embedding_adjoint": "embedding",
+    # indexing
+    "add_along_axis": "indexing",
+    "add_at": "indexing",
+    "add_to_planes": "indexing",
+    "getitem_adjoint": "indexing",
+    "take_adjoint": "indexing",
     # losses
     "cross_entropy": "losses",
     "cross_entropy_grad": "losses",
