@@ -33,8 +33,8 @@ def test_numpy_is_not_given_what_is_not_on_the_cpu(x: cr.Tensor, convert: Any) -
 
 
 @pytest.mark.parametrize("mix", [
-    lambda x, y: x + y, lambda x, y: y * x, lambda x, y: y @ x.T, lambda x, y: F.layer_norm(x, (3,), y[0]), lambda x, y: cr.cat([x, y]),
-    lambda x, y: x + y.numpy(), lambda x, y: F.linear(y, x)])
+    lambda x, y: x + y, lambda x, y: y * x, lambda x, y: y @ x.T, lambda x, y: F.layer_norm(x, (3,), y[0]),
+    lambda x, y: cr.cat([x, y]), lambda x, y: x + y.numpy(), lambda x, y: F.linear(y, x)])
 def test_two_devices_in_one_operation(x: cr.Tensor, mix: Any) -> None:
     with pytest.raises(cr.DeviceError, match=r"on different devices: .*on cpu.*\.to\('cuda:0'\)"):
         mix(x, cr.ones(2, 3))

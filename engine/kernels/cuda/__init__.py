@@ -42,11 +42,16 @@ WHERE = {
     "add_to_planes": "indexing",
     "getitem_adjoint": "indexing",
     "take_adjoint": "indexing",
+    # linear
+    "linear": "linear",
+    "linear_grad": "linear",
     # losses
     "cross_entropy": "losses",
     "cross_entropy_grad": "losses",
     "squared_error": "losses",
     "squared_error_grad": "losses",
+    # matmul
+    "matmul": "matmul",
     # normalization
     "layer_norm": "normalization",
     "layer_norm_grad": "normalization",
