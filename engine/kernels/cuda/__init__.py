@@ -13,6 +13,13 @@ from typing import Any
 from chainrule.kernels.cuda import definitions
 
 WHERE = {
+    # channels
+    "batch_norm": "channels",
+    "batch_norm_by_running": "channels",
+    "batch_norm_by_running_grad": "channels",
+    "batch_norm_grad": "channels",
+    "group_norm": "channels",
+    "group_norm_grad": "channels",
     # elementwise
     "elu": "elementwise",
     "elu_grad": "elementwise",
