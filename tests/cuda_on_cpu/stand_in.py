@@ -79,6 +79,10 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
     def device(self) -> Any:
         return Device(0)
 
+    @property
+    def data(self) -> Any:
+        return _Memory(self._a)
+
     def get(self, stream: Any = None, order: str = "C", out: Any = None, blocking: bool = True) -> Any:
         _synchronised()
         if out is not None:
@@ -115,6 +119,13 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __str__(self) -> str:
         return str(self._a)
+
+
+class _Memory:
+    """cupy.cuda.MemoryPointer."""
+
+    def __init__(self, array: Any) -> None:
+        self.array, self.ptr = array, array.ctypes.data
 
 
 def _has_mask(index: Any) -> bool:

@@ -13,8 +13,12 @@ from typing import Any
 from chainrule.kernels.cuda import definitions
 
 WHERE = {
-    # resample
-    "resample": "resample",
+    # optimizers
+    "adam_step": "optimizers",
+    "rmsprop_step": "optimizers",
+    "scale_and_clamp": "optimizers",
+    "sgd_step": "optimizers",
+    "sum_of_squares": "optimizers",
     # recurrent
     "gru": "recurrent",
     "gru_grad": "recurrent",
@@ -22,6 +26,8 @@ WHERE = {
     "lstm_grad": "recurrent",
     "rnn": "recurrent",
     "rnn_grad": "recurrent",
+    # resample
+    "resample": "resample",
     # softmax
     "log_softmax": "softmax",
     "log_softmax_grad": "softmax",

@@ -123,6 +123,16 @@ def contiguous(array: Any) -> Any:
     return None if array is None else cupy.ascontiguousarray(array)
 
 
+def wide(dtype: Any) -> np.dtype[Any]:
+    """The dtype in which values of this one are added up and kept: float32 for the 16-bit ones, else itself. (`wide<T>` in the
+    sources.)
+
+    >>> wide(np.dtype("float16")), wide(np.dtype("float64"))
+    (dtype('float32'), dtype('float64'))
+    """
+    return np.dtype(np.float32) if dtype.itemsize == 2 else np.dtype(dtype)
+
+
 def instances(*choices: Any) -> list[tuple[Any, ...]]:
     """All combinations of template arguments.
 

@@ -18,7 +18,7 @@ from typing import Any
 import cupy
 import numpy as np
 
-from chainrule.kernels.cuda.launch import FLOATS, HALVES, Kernel, contiguous, instances
+from chainrule.kernels.cuda.launch import FLOATS, HALVES, Kernel, contiguous, instances, wide
 
 _lstm_step, _lstm_step_grad, _gru_step, _gru_step_grad, _states_before = (
     Kernel("recurrent.cu", name, instances(FLOATS + HALVES))
@@ -26,11 +26,6 @@ _lstm_step, _lstm_step_grad, _gru_step, _gru_step_grad, _states_before = (
 _rnn_step, _rnn_step_grad = (Kernel("recurrent.cu", name, instances(FLOATS + HALVES, (False, True)))
                              for name in ("rnn_step", "rnn_step_grad"))
 BLOCK = 256
-
-
-def wide(dtype: Any) -> Any:
-    """The dtype in which sums are kept: float32 for the 16-bit ones."""
-    return np.dtype(np.float32) if dtype.itemsize == 2 else dtype
 
 
 def state(given: Any, batch: int, size: int, dtype: Any) -> Any:
