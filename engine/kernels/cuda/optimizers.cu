@@ -10,46 +10,43 @@
 // float for 16-bit types. The arithmetic is that of `wide<T>`.
 #include "common.cuh"
 
-// What a block works on: the elements begin ... end - 1 of the arrays of a row.
+// What a block works on: the elements begin ... end - 1 of the arrays of a row. (Addresses are read once, before anything is
+// written: the compiler joins the stores to four neighbours only where no other access may come between.)
 template <int COLUMNS>
 struct Chunk {
-    const long long* row;
-    long long begin, end;
-    __device__ Chunk(const long long* table, int rows, int chunk)
-        : row(table + (2 + COLUMNS) * table[(2 + COLUMNS) * rows + blockIdx.x]), begin((blockIdx.x - row[0]) * chunk),
-          end(begin + chunk < row[1] ? begin + chunk : row[1]) {}
-    template <typename T> __device__ T* array(int column) const { return reinterpret_cast<T*>(row[2 + column]); }
-    // Whether all arrays begin at a multiple of 16 bytes.
-    __device__ bool aligned() const {
-        long long all = 0;
+    long long begin, end, addresses[COLUMNS];
+    bool aligned = true;  // whether all arrays begin at a multiple of 16 bytes
+    __device__ Chunk(const long long* table, int rows, int chunk) {
+        const long long* row = table + (2 + COLUMNS) * table[(2 + COLUMNS) * rows + blockIdx.x];
+        begin = (blockIdx.x - row[0]) * chunk;
+        end = begin + chunk < row[1] ? begin + chunk : row[1];
 #pragma unroll
-        for (int column = 0; column < COLUMNS; column++) all |= row[2 + column];
-        return (all & 15) == 0;
+        for (int column = 0; column < COLUMNS; column++) {
+            addresses[column] = row[2 + column];
+            aligned = aligned && addresses[column] % 16 == 0;
+        }
     }
+    template <typename T> __device__ T* array(int column) const { return reinterpret_cast<T*>(addresses[column]); }
 };
 
-template <typename T> struct alignas(sizeof(T) == 2 ? 8 : 16) Four { T at[4]; };
+template <typename T> struct alignas(sizeof(T) == 2 ? 8 : 16) Four { T x, y, z, w; };
 
-// Elements i ... i + 3 of an array; `whole` says that there are four of them and that they are aligned.
-template <typename T>
-__device__ __forceinline__ void load_four(const T* array, long long i, long long end, bool whole, wide<T>* values) {
-    if (whole) {
+// Elements i ... i + 3 of an array. WHOLE: there are four of them, and they are aligned.
+template <bool WHOLE, typename T>
+__device__ __forceinline__ void load_four(const T* array, long long i, long long end, wide<T>* values) {
+    if constexpr (WHOLE) {
         const Four<T> four = *reinterpret_cast<const Four<T>*>(array + i);
-#pragma unroll
-        for (int k = 0; k < 4; k++) values[k] = load(four.at[k]);
+        values[0] = load(four.x), values[1] = load(four.y), values[2] = load(four.z), values[3] = load(four.w);
     } else {
 #pragma unroll
         for (int k = 0; k < 4; k++) values[k] = i + k < end ? load(array[i + k]) : wide<T>(0);
     }
 }
 
-template <typename T>
-__device__ __forceinline__ void store_four(T* array, long long i, long long end, bool whole, const wide<T>* values) {
-    if (whole) {
-        Four<T> four;
-#pragma unroll
-        for (int k = 0; k < 4; k++) four.at[k] = store<T>(values[k]);
-        *reinterpret_cast<Four<T>*>(array + i) = four;
+template <bool WHOLE, typename T>
+__device__ __forceinline__ void store_four(T* array, long long i, long long end, const wide<T>* values) {
+    if constexpr (WHOLE) {
+        *reinterpret_cast<Four<T>*>(array + i) = {store<T>(values[0]), store<T>(values[1]), store<T>(values[2]), store<T>(values[3])};
     } else {
 #pragma unroll
         for (int k = 0; k < 4; k++)
@@ -57,28 +54,33 @@ __device__ __forceinline__ void store_four(T* array, long long i, long long end,
     }
 }
 
-// Calls rule(x, k) for every element of the chunk, which finds it in x[column][k], and writes all columns but the gradient's.
+// Calls rule(x, k) for four elements, which finds them in x[column][k], and writes all columns but the gradient's.
+template <typename T, bool WHOLE, int COLUMNS, typename Rule>
+__device__ __forceinline__ void four_of(const Chunk<COLUMNS>& part, long long i, Rule rule) {
+    using W = wide<T>;
+    W x[COLUMNS][4];
+#pragma unroll
+    for (int column = 0; column < COLUMNS; column++) {
+        if (column < 2) load_four<WHOLE>(part.template array<const T>(column), i, part.end, x[column]);
+        else load_four<WHOLE>(part.template array<const W>(column), i, part.end, x[column]);
+    }
+#pragma unroll
+    for (int k = 0; k < 4; k++) rule(x, k);
+#pragma unroll
+    for (int column = 0; column < COLUMNS; column++) {
+        if (column == 0) store_four<WHOLE>(part.template array<T>(column), i, part.end, x[column]);
+        else if (column > 1) store_four<WHOLE>(part.template array<W>(column), i, part.end, x[column]);
+    }
+}
+
+// All elements of the block's chunk.
 template <typename T, int COLUMNS, typename Rule>
 __device__ __forceinline__ void each(const long long* table, int rows, int chunk, Rule rule) {
-    using W = wide<T>;
     const Chunk<COLUMNS> part(table, rows, chunk);
-    const bool aligned = part.aligned();
-    for (long long i = part.begin + 4 * threadIdx.x; i < part.end; i += 4 * blockDim.x) {
-        const bool whole = aligned && i + 4 <= part.end;
-        W x[COLUMNS][4];
-#pragma unroll
-        for (int column = 0; column < COLUMNS; column++) {
-            if (column < 2) load_four(part.template array<const T>(column), i, part.end, whole, x[column]);
-            else load_four(part.template array<const W>(column), i, part.end, whole, x[column]);
-        }
-#pragma unroll
-        for (int k = 0; k < 4; k++) rule(x, k);
-#pragma unroll
-        for (int column = 0; column < COLUMNS; column++) {
-            if (column == 0) store_four(part.template array<T>(column), i, part.end, whole, x[column]);
-            else if (column > 1) store_four(part.template array<W>(column), i, part.end, whole, x[column]);
-        }
-    }
+    long long i = part.begin + 4 * threadIdx.x;
+    if (part.aligned)
+        for (; i + 4 <= part.end; i += 4 * blockDim.x) four_of<T, true>(part, i, rule);
+    for (; i < part.end; i += 4 * blockDim.x) four_of<T, false>(part, i, rule);
 }
 
 // The direction to go against: ±g + decay p.
@@ -164,11 +166,11 @@ __global__ void scale_and_clamp(const long long* __restrict__ table, int rows, i
 template <typename T>
 __global__ void sum_of_squares(const long long* __restrict__ table, int rows, int chunk, double* __restrict__ sums) {
     const Chunk<1> part(table, rows, chunk);
-    const bool aligned = part.aligned();
     double sum = 0;
     for (long long i = part.begin + 4 * threadIdx.x; i < part.end; i += 4 * blockDim.x) {
         wide<T> x[4];
-        load_four(part.template array<const T>(0), i, part.end, aligned && i + 4 <= part.end, x);
+        if (part.aligned && i + 4 <= part.end) load_four<true>(part.template array<const T>(0), i, part.end, x);
+        else load_four<false>(part.template array<const T>(0), i, part.end, x);
 #pragma unroll
         for (int k = 0; k < 4; k++) sum += (double)x[k] * (double)x[k];
     }
