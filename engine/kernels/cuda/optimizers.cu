@@ -46,7 +46,8 @@ __device__ __forceinline__ void load_four(const T* array, long long i, long long
 template <bool WHOLE, typename T>
 __device__ __forceinline__ void store_four(T* array, long long i, long long end, const wide<T>* values) {
     if constexpr (WHOLE) {
-        *reinterpret_cast<Four<T>*>(array + i) = {store<T>(values[0]), store<T>(values[1]), store<T>(values[2]), store<T>(values[3])};
+        const Four<T> four = {store<T>(values[0]), store<T>(values[1]), store<T>(values[2]), store<T>(values[3])};
+        *reinterpret_cast<Four<T>*>(array + i) = four;
     } else {
 #pragma unroll
         for (int k = 0; k < 4; k++)
