@@ -64,7 +64,8 @@ def run(function: Any, *args: Any, repeatable: bool = True, **static: Any) -> An
         map_arrays(found, one.append)
         map_arrays(again, other.append)
         for a, b in zip(one, other, strict=True):
-            np.testing.assert_array_equal(a.view(np.uint8), b.view(np.uint8), "the order of threads changes the result")
+            bits = [np.atleast_1d(array).view(np.uint8) for array in (a, b)]
+            np.testing.assert_array_equal(*bits, "the order of threads changes the result")
     return found
 
 

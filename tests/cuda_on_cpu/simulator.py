@@ -157,14 +157,17 @@ class RawModule:
         self.library = ctypes.CDLL(str(library))
         self.library.sim_launch.restype = ctypes.c_char_p
         # __shared__ arrays are function-local statics: their addresses are needed to fill them with NaN before each block
-        places = {}
+        places, functions = {}, set()  # (a lambda in a kernel is a local name too, but no memory)
         for line in subprocess.run(["nm", "-S", str(library)], capture_output=True, text=True).stdout.splitlines():
             part = line.split()
             if len(part) == 4:
                 places[part[3]] = int(part[0], 16), int(part[1], 16)
+                if part[2] in "tTwW":
+                    functions.add(part[3])
         base = ctypes.cast(self.library.sim_launch, ctypes.c_void_p).value - places["sim_launch"][0]
         others = ("7sim_sig", "sim_launch", "run_block", "_ZGV", "8sim_pipe")
-        static = [(base + a, size) for n, (a, size) in places.items() if n.startswith("_ZZ") and not any(o in n for o in others)]
+        static = [(base + a, size) for n, (a, size) in places.items()
+                  if n.startswith("_ZZ") and n not in functions and not any(o in n for o in others)]
         self.shared = (ctypes.c_uint64 * (2 * len(static)))(*[x for pair in static for x in pair])
         used = [n for n in dynamic if n in places]
         self.dynamic = ctypes.c_void_p(base + places[used[0]][0]) if used else None

@@ -5,7 +5,7 @@ wait for a device is counted in `SYNCHRONISATIONS`. Kernels are run by the simul
 """
 
 from importlib.machinery import ModuleSpec
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -81,7 +81,7 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
 
     @property
     def data(self) -> Any:
-        return _Memory(self._a)
+        return SimpleNamespace(ptr=self._a.ctypes.data)
 
     def get(self, stream: Any = None, order: str = "C", out: Any = None, blocking: bool = True) -> Any:
         _synchronised()
@@ -119,13 +119,6 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __str__(self) -> str:
         return str(self._a)
-
-
-class _Memory:
-    """cupy.cuda.MemoryPointer."""
-
-    def __init__(self, array: Any) -> None:
-        self.array, self.ptr = array, array.ctypes.data
 
 
 def _has_mask(index: Any) -> bool:

@@ -119,7 +119,9 @@ def _rows_grad(task: int, x: Any, target: Any, weight: Any, tops: Any, bottoms: 
             continue
         hit = factor * real(1 - smoothing) * (weight[t] if weight.size else real(1))
         spread = factor * real(smoothing / classes)
-        top, scale = tops[row], (hit + spread * weights) / bottoms[row]
+        # Settled: else the loop below divides again where it goes number by number, which it does at a row's end, and for the
+        # whole row where x begins within a vector before dx: the last digit would hang on where the arrays lie.
+        top, scale = tops[row], settled((hit + spread * weights) / bottoms[row])
         for j in range(np.uint64(classes)):
             dx[first + j] = scale * exp(x[first + j] - top)
         dx[row * classes + t] -= hit

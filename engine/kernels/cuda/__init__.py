@@ -13,12 +13,48 @@ from typing import Any
 from chainrule.kernels.cuda import definitions
 
 WHERE = {
+    # elementwise
+    "elu": "elementwise",
+    "elu_grad": "elementwise",
+    "erf": "elementwise",
+    "erf_grad": "elementwise",
+    "exp": "elementwise",
+    "gelu": "elementwise",
+    "gelu_grad": "elementwise",
+    "leaky_relu": "elementwise",
+    "leaky_relu_grad": "elementwise",
+    "relu": "elementwise",
+    "relu_grad": "elementwise",
+    "sigmoid": "elementwise",
+    "sigmoid_grad": "elementwise",
+    "silu": "elementwise",
+    "silu_grad": "elementwise",
+    "softplus": "elementwise",
+    "softplus_grad": "elementwise",
+    "tanh": "elementwise",
+    "tanh_grad": "elementwise",
+    # losses
+    "cross_entropy": "losses",
+    "cross_entropy_grad": "losses",
+    "squared_error": "losses",
+    "squared_error_grad": "losses",
+    # normalization
+    "layer_norm": "normalization",
+    "layer_norm_grad": "normalization",
+    "rms_norm": "normalization",
+    "rms_norm_grad": "normalization",
     # optimizers
     "adam_step": "optimizers",
     "rmsprop_step": "optimizers",
     "scale_and_clamp": "optimizers",
     "sgd_step": "optimizers",
     "sum_of_squares": "optimizers",
+    # random
+    "dropout": "random",
+    "philox": "random",
+    "random_integers": "random",
+    "random_normal": "random",
+    "random_uniform": "random",
     # recurrent
     "gru": "recurrent",
     "gru_grad": "recurrent",

@@ -31,16 +31,17 @@ STATIC_LIMIT = 48 * 1024  # bytes of shared memory that a block may have without
 
 
 def c_name(argument: Any) -> str:
-    """A template argument as C++ has it: of a dtype or its name the type's name, numbers and bools as they are.
+    """A template argument as C++ has it: of a dtype or its name the type's name; numbers, bools and other names (of a source's own
+    types) as they are.
 
-    >>> c_name("float16"), c_name(np.dtype("float32")), c_name(True), c_name(64)
-    ('__half', 'float', 'true', '64')
+    >>> c_name("float16"), c_name(np.dtype("float32")), c_name(True), c_name(64), c_name("Relu")
+    ('__half', 'float', 'true', '64', 'Relu')
     """
     if isinstance(argument, bool):
         return "true" if argument else "false"
     if isinstance(argument, int):
         return str(argument)
-    return C_TYPES[str(argument)]
+    return C_TYPES.get(str(argument), str(argument))
 
 
 class Kernel:
@@ -121,16 +122,6 @@ def device_name() -> str:
 def contiguous(array: Any) -> Any:
     """The array itself, or its C-contiguous copy; None for None."""
     return None if array is None else cupy.ascontiguousarray(array)
-
-
-def wide(dtype: Any) -> np.dtype[Any]:
-    """The dtype in which values of this one are added up and kept: float32 for the 16-bit ones, else itself. (`wide<T>` in the
-    sources.)
-
-    >>> wide(np.dtype("float16")), wide(np.dtype("float64"))
-    (dtype('float32'), dtype('float64'))
-    """
-    return np.dtype(np.float32) if dtype.itemsize == 2 else np.dtype(dtype)
 
 
 def instances(*choices: Any) -> list[tuple[Any, ...]]:

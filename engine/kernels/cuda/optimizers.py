@@ -11,7 +11,8 @@ from typing import Any
 import cupy
 import numpy as np
 
-from chainrule.kernels.cuda.launch import FLOATS, HALVES, Kernel, instances, wide
+from chainrule.kernels.cuda.arrays import THREADS, number, served, wide
+from chainrule.kernels.cuda.launch import FLOATS, HALVES, Kernel, instances
 
 _SWITCH = (False, True)
 _sgd = Kernel("optimizers.cu", "sgd_step", instances(FLOATS + HALVES, _SWITCH, _SWITCH))
@@ -20,7 +21,6 @@ _rmsprop = Kernel("optimizers.cu", "rmsprop_step", instances(FLOATS + HALVES, _S
 _limit = Kernel("optimizers.cu", "scale_and_clamp", instances(FLOATS + HALVES))
 _squares = Kernel("optimizers.cu", "sum_of_squares", instances(FLOATS + HALVES))
 _total = Kernel("optimizers.cu", "total_of")
-THREADS = 256
 BLOCKS = 4096  # as many of them keep any GPU busy
 _tables: dict[Any, tuple[Any, ...]] = {}  # the last table of each list of arrays
 
@@ -46,7 +46,7 @@ def table(arrays: list[Any], columns: int) -> Any:
     are new arrays in every step, but often lie where the last ones did.
     """
     dtype = arrays[0].dtype
-    if str(dtype) not in FLOATS + HALVES:
+    if not served(arrays[0]):
         return None
     state, sizes, addresses = wide(dtype), [], []
     for start in range(0, len(arrays), columns):
@@ -86,9 +86,9 @@ def _step(kernel: Kernel, arrays: list[Any], columns: int, coefficients: Any, *s
         tables = [(table(part, columns), numbers) for numbers, part in parts.items()]
         if any(where is None or part[0].dtype != dtype for (where, _), part in zip(tables, parts.values(), strict=True)):
             return False
-        kind = wide(dtype).type
         for (where, rows, chunk, blocks), numbers in tables:
-            kernel(dtype, *switches, grid=(blocks,), block=(THREADS,), arguments=(where, rows, chunk, *map(kind, numbers)))
+            kernel(dtype, *switches, grid=(blocks,), block=(THREADS,), arguments=(
+                where, rows, chunk, *[number(n, dtype) for n in numbers]))
     return True
 
 

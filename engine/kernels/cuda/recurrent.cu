@@ -14,10 +14,6 @@
 // types.
 #include "common.cuh"
 
-__device__ __forceinline__ float hyperbolic_tangent(float x) { return tanhf(x); }
-__device__ __forceinline__ double hyperbolic_tangent(double x) { return tanh(x); }
-template <typename W> __device__ __forceinline__ W logistic(W x) { return 1 / (1 + exponential(-x)); }
-
 // An element of an array that may be absent.
 template <typename T> __device__ __forceinline__ wide<T> given(const T* values, long long i, wide<T> otherwise) {
     return values == nullptr ? otherwise : load(values[i]);
