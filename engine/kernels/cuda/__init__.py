@@ -33,11 +33,25 @@ WHERE = {
     "softplus_grad": "elementwise",
     "tanh": "elementwise",
     "tanh_grad": "elementwise",
+    # embedding
+    "embedding": "embedding",
+    "embedding_adjoint": "embedding",
+    # indexing
+    "add_along_axis": "indexing",
+    "add_at": "indexing",
+    "add_to_planes": "indexing",
+    "getitem_adjoint": "indexing",
+    "take_adjoint": "indexing",
+    # linear
+    "linear": "linear",
+    "linear_grad": "linear",
     # losses
     "cross_entropy": "losses",
     "cross_entropy_grad": "losses",
     "squared_error": "losses",
     "squared_error_grad": "losses",
+    # matmul
+    "matmul": "matmul",
     # normalization
     "layer_norm": "normalization",
     "layer_norm_grad": "normalization",
