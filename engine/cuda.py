@@ -12,11 +12,29 @@ from importlib.util import find_spec
 from typing import Any
 
 from chainrule import kernels
+from chainrule.state import Flag
 
-__all__ = ["atomic_sums", "current_device", "device", "device_count", "empty_cache", "get_device_name", "is_available",
-           "memory_allocated", "memory_reserved", "synchronize"]
+__all__ = ["allow_tf32", "atomic_sums", "current_device", "device", "device_count", "empty_cache", "get_device_name",
+           "is_available", "memory_allocated", "memory_reserved", "synchronize"]
 
 _NOTHING = nullcontext()
+
+
+class allow_tf32(Flag):
+    """Inside the `with` block, in this thread, products and convolutions of float32 may go by tensor cores, which round every
+    factor to 11 significant bits (a relative error of 5e-4) and add up in float32. Several times as quick; off by default.
+
+    Gradients are computed where `backward()` is called: put it inside too.
+
+    >>> import chainrule as cr
+    >>> with cr.cuda.allow_tf32():
+    ...     cr.ones(2, 2) @ cr.ones(2, 2)
+    tensor([[2., 2.],
+            [2., 2.]])
+    """
+
+    name = "tf32"
+    value = True
 
 
 def _cupy() -> Any:
