@@ -14,12 +14,8 @@ from typing import Any
 from chainrule import kernels
 from chainrule.state import Flag
 
-<<<<<<< HEAD
-__all__ = ["atomic_sums", "compute_capability", "current_device", "device", "device_count", "empty_cache", "get_device_name",
-=======
-__all__ = ["allow_tf32", "atomic_sums", "current_device", "device", "device_count", "empty_cache", "get_device_name",
->>>>>>> main
-           "is_available", "memory_allocated", "memory_reserved", "synchronize"]
+__all__ = ["allow_tf32", "atomic_sums", "compute_capability", "current_device", "device", "device_count", "empty_cache",
+           "get_device_name", "is_available", "memory_allocated", "memory_reserved", "synchronize"]
 
 _NOTHING = nullcontext()
 
