@@ -13,6 +13,12 @@ from typing import Any
 from chainrule.kernels.cuda import definitions
 
 WHERE = {
+    # convolution
+    "affine_convolution": "convolution",
+    "affine_convolution_grad": "convolution",
+    "convolution": "convolution",
+    "convolution_transpose": "convolution",
+    "convolution_weight": "convolution",
     # elementwise
     "elu": "elementwise",
     "elu_grad": "elementwise",
