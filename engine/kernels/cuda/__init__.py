@@ -13,6 +13,13 @@ from typing import Any
 from chainrule.kernels.cuda import definitions
 
 WHERE = {
+    # channels
+    "batch_norm": "channels",
+    "batch_norm_by_running": "channels",
+    "batch_norm_by_running_grad": "channels",
+    "batch_norm_grad": "channels",
+    "group_norm": "channels",
+    "group_norm_grad": "channels",
     # convolution
     "affine_convolution": "convolution",
     "affine_convolution_grad": "convolution",
@@ -63,6 +70,12 @@ WHERE = {
     "layer_norm_grad": "normalization",
     "rms_norm": "normalization",
     "rms_norm_grad": "normalization",
+    # optimizers
+    "adam_step": "optimizers",
+    "rmsprop_step": "optimizers",
+    "scale_and_clamp": "optimizers",
+    "sgd_step": "optimizers",
+    "sum_of_squares": "optimizers",
     # random
     "dropout": "random",
     "philox": "random",
