@@ -104,7 +104,7 @@ class Function:
                 held = np.array([array.ctypes.data], np.uint64)
             else:  # CuPy's rule: an int is an int64, a float a float64, NumPy scalars are what they are
                 held = np.array([np.int64(value) if type(value) is int else np.float64(value) if type(value) is float else value])
-                dtype = held.dtype.kind + str(held.dtype.itemsize)
+                dtype = held.dtype.kind.replace("V", "s") + str(held.dtype.itemsize)  # "V": a structure, passed by value
                 if dtype != wanted and not (wanted[0] == "P" and held.dtype == np.uint64 and not held[0]):
                     raise RuntimeError(f"{self.name}: argument {i} is passed as {held.dtype}, the kernel has {wanted}")
             keep.append(held)
