@@ -115,3 +115,21 @@ def test_narrow_and_strided_targets() -> None:
     for kind in (target, target.astype(np.int8), target.astype(np.uint16)):
         for one, other in zip(results(lambda x, kind=kind: F.cross_entropy(x, cr.Tensor(kind)), (x,)), expected, strict=True):
             np.testing.assert_array_equal(one, other)
+
+
+@DTYPES
+@pytest.mark.parametrize("classes", [3, 5, 9])
+def test_the_bits_of_cross_entropy_do_not_depend_on_where_the_arrays_lie(classes: int, dtype: Any) -> None:
+    """A loop asks whether its arrays are near each other, and goes number by number where they are."""
+    for seed in range(30):
+        x, target = normal(seed, classes, dtype=dtype), np.array([seed % classes])
+        top, bottom, factor = np.array([x.max()]), np.array([3], dtype), np.array([0.37], dtype)
+
+        def at(distance: int, x: Any = x, target: Any = target, top: Any = top, bottom: Any = bottom, factor: Any = factor) -> Any:
+            memory = np.zeros(1000, dtype)
+            memory[:classes] = x
+            out = memory[distance : distance + classes]
+            losses._rows_grad(1, memory[:classes], target, np.empty(0, dtype), top, bottom, factor, out, -100, 0.0, 1)
+            return out.tobytes()
+
+        assert {at(distance) for distance in range(classes, 80)} == {at(900)}

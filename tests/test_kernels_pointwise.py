@@ -14,8 +14,14 @@ pointwise_file = import_module("chainrule.kernels.cpu.pointwise")
 pytestmark = pytest.mark.skipif(not pointwise_file.AVAILABLE, reason="OpenBLAS is missing")
 
 # batch, channels, outputs, spatial size: one image that is cut, more images than shares, both longer sides, one dimension
-SHAPES = [(1, 12, 20, (20, 31)), (3, 20, 12, (9, 16)), (19, 7, 33, (5, 7)), (9, 40, 5, (6, 3)), (5, 16, 16, (77,)),
+SHAPES = [(1, 12, 20, (20, 31)), (3, 20, 12, (9, 16)), (19, 9, 33, (5, 7)), (9, 40, 8, (6, 3)), (5, 16, 16, (77,)),
           (2, 64, 64, (2, 2))]
+
+
+@pytest.fixture(autouse=True)
+def at_every_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(convolution_file, "SMALLEST", 1)
+    monkeypatch.setattr(pointwise_file, "TERMS", 8)
 
 
 def draw(shape: Any, dtype: Any, seed: int = 0) -> tuple[Any, Any, Any, Any]:
@@ -24,7 +30,7 @@ def draw(shape: Any, dtype: Any, seed: int = 0) -> tuple[Any, Any, Any, Any]:
     rng, ones = np.random.default_rng(seed), (1,) * len(size)
     shapes = ((batch, channels, *size), (outputs, channels, *ones), (outputs,), (batch, outputs, *size))
     x, weight, bias, g = (rng.standard_normal(s).astype(dtype) for s in shapes)
-    assert pointwise_file.suits_pointwise(x.shape, weight.shape, ones, (0,) * len(size), 1)
+    assert pointwise_file.suits_pointwise(x.shape, weight.shape, ones, (0,) * len(size), 1, channels, outputs)
     return x, weight, bias, g
 
 
@@ -53,7 +59,6 @@ def by_definition(x: Any, weight: Any, bias: Any, g: Any) -> list[Any]:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_map(shape: Any, sums: int, dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """`sums` = 1: the adjoint in the weight is cut along the weight, not into shares of the images."""
-    monkeypatch.setattr(convolution_file, "SMALLEST", 1)
     monkeypatch.setattr(pointwise_file, "SUMS", sums)
     drawn = draw(shape, dtype)
     exact = by_definition(*(array.astype(np.float64) for array in drawn))
@@ -63,8 +68,7 @@ def test_every_map(shape: Any, sums: int, dtype: Any, monkeypatch: pytest.Monkey
         assert np.abs(found - expected).max() < (1e-6 if dtype == np.float32 else 2e-15) * scale.max()
 
 
-def test_strides_of_memory_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(convolution_file, "SMALLEST", 1)
+def test_strides_of_memory_do_not_matter() -> None:
     drawn = draw(SHAPES[1], np.float32)
     turned = [np.asfortranarray(array) for array in drawn]
     for found, expected in zip(all_maps(*turned), all_maps(*drawn), strict=True):
@@ -73,8 +77,7 @@ def test_strides_of_memory_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("where", [0, 1, 3])
-def test_what_is_not_finite_comes_out_as_in_the_definition(where: int, value: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(convolution_file, "SMALLEST", 1)
+def test_what_is_not_finite_comes_out_as_in_the_definition(where: int, value: float) -> None:
     drawn = draw(SHAPES[2], np.float32)
     drawn[where].reshape(-1)[5] = value
     with np.errstate(all="ignore"):
@@ -97,8 +100,8 @@ def test_the_number_of_threads_does_not_change_the_bits(shape: Any) -> None:
 
 def test_what_is_chosen_depends_on_the_geometry() -> None:
     suits = pointwise_file.suits_pointwise
-    fits: Any = ((2, 8, 4, 4), (8, 8, 1, 1), (1, 1), (0, 0), 1)
-    others: Any = {0: (2, 8, 1, 3), 1: (8, 8, 1, 3), 2: (1, 2), 3: (0, 1), 4: 2}
+    fits: Any = ((2, 8, 4, 4), (8, 8, 1, 1), (1, 1), (0, 0), 1, 8, 8)
+    others: Any = {0: (2, 8, 1, 3), 1: (8, 8, 1, 3), 2: (1, 2), 3: (0, 1), 4: 2, 5: 7}
     assert suits(*fits)
     for place, value in others.items():
         assert not suits(*fits[:place], value, *fits[place + 1:])

@@ -111,6 +111,17 @@ def test_windows_of_two_by_two(dtype: Any, height: int, width: int, ceil_mode: b
                            "ceil_mode": ceil_mode})
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("width", [9, 20, 33, 67])
+@pytest.mark.parametrize("kernel, stride, padding, dilation", [
+    ((3, 3), (2, 2), (1, 1), (1, 1)), ((3, 2), (1, 2), (0, 0), (1, 1)), ((2, 5), (2, 1), (1, 2), (1, 1)),
+    ((3, 3), (3, 2), (1, 0), (2, 2)), ((1, 4), (1, 1), (0, 1), (1, 2)), ((2, 2), (2, 3), (0, 0), (1, 1))])
+def test_windows_by_vectors(kernel: Any, stride: Any, padding: Any, dilation: Any, width: int, dtype: Any) -> None:
+    """Fewer of a row than a vector has lanes, as many as several vectors, and some more."""
+    x = np.random.default_rng(width).choice(SPECIAL, (2, 3, 7, width)).astype(dtype)
+    check_max_pool(x, {"kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation, "ceil_mode": width == 33})
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 @settings(max_examples=40, deadline=None)
 @given(case=cases(dilated=False), include=st.booleans(), divisor=st.sampled_from([None, None, 3]))

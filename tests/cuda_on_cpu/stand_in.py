@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.cuda_on_cpu import simulator
+from tests.cuda_on_cpu import cublas, simulator
 
 SYNCHRONISATIONS = [0]
 
@@ -340,10 +340,12 @@ def make() -> ModuleType:
     cuda: Any = ModuleType("cupy.cuda")
     cuda.Device, cuda.Stream, cuda.Event = Device, Stream, Event
     cuda.is_available = lambda: True
+    cuda.cublas, cuda.get_cublas_handle = cublas, lambda: 0
     cuda.get_current_stream = Stream
     cuda.runtime = ModuleType("cupy.cuda.runtime")
     cuda.runtime.getDevice, cuda.runtime.getDeviceCount = (lambda: 0), (lambda: 1)
     cuda.runtime.deviceSynchronize = _synchronised
+    cuda.runtime.CUDA_R_32F, cuda.runtime.CUDA_R_64F, cuda.runtime.CUDA_R_16F, cuda.runtime.CUDA_R_16BF = 0, 1, 2, 14
     found.cuda = cuda
     found.from_dlpack = lambda x: x if isinstance(x, ndarray) else ndarray(np.from_dlpack(x))
     return found

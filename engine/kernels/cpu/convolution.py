@@ -64,7 +64,7 @@ def _convolve(x: Any, weight: Any, bias: Any, out: Sizes, work: int, stride: Siz
     shape = (x.shape[0], weight.shape[0], *pair(1, out))
     y = memory.empty((*shape[:2], *out), x.dtype)
     x, weight, target, serial = plane(x), plane(weight), y.reshape(shape), work < SHARED
-    if suits_pointwise(shape, weight.shape, stride, padding, groups):
+    if suits_pointwise(shape, weight.shape, stride, padding, groups, x.shape[1], shape[1]):
         pointwise(x, weight, bias, target, False, serial)
     elif not (suits_winograd(weight.shape, stride, dilation, groups, x.dtype, work)
               and winograd(x, weight, bias, target, pair(0, padding), False, serial)):
@@ -101,7 +101,7 @@ def convolution_transpose(y: Any, weight: Any, *, stride: Sizes, padding: Sizes,
         x = memory.empty(shape, y.dtype)
         g, kernel, target = plane(y), plane(weight), x.reshape(*shape[:2], *pair(1, size))
         bias, before, serial = NO_BIAS[y.dtype], pair(0, padding), work < SHARED
-        if suits_pointwise(shape, weight.shape, stride, padding, groups):
+        if suits_pointwise(shape, weight.shape, stride, padding, groups, outputs, inner):
             pointwise(g, kernel, bias, target, True, serial)
             return x
         if (max(before) <= 2 and suits_winograd(weight.shape, stride, dilation, groups, y.dtype, work)
@@ -132,7 +132,7 @@ def _weight_and_sums(x: Any, y: Any, stride: Sizes, padding: Sizes, dilation: Si
     work = y.size * prod(shape[1:])
     if not _declines(x, y, work):
         given, g, before, serial = plane(x), plane(y), pair(0, padding), work < SHARED
-        if suits_pointwise(x.shape, shape, stride, padding, groups):
+        if suits_pointwise(x.shape, shape, stride, padding, groups, y.size // y.shape[1], shape[0]):
             weight, total = pointwise_weight(given, g, sums, serial)
             return weight.reshape(shape), total
         if suits_winograd(shape, stride, dilation, groups, x.dtype, work):

@@ -1,10 +1,12 @@
 """Maximum pooling in one pass: the maxima and, in a byte each, which of its window's elements it was; and the adjoint.
 
-A task is a few (image, channel) planes. Windows of 2 × 2 side by side, the commonest, are found a vector at a time: two rows
-are read, their even and odd columns told apart by shuffles, and of the four the largest is kept with its number. Their
-adjoint puts the gradient where the number says and zeros beside it, and so writes every element once.
+A task is a few (image, channel) planes. Windows one or two apart are found a vector at a time, as many as it has lanes: of two
+apart every second element is picked out of two vectors by a shuffle, and of a window's elements the largest is kept with its
+number. Those that reach beyond the sides, or are further apart, are found one at a time. 2 × 2 windows side by side, the
+commonest, have a form of their own, in which both halves of the shuffle are used; their adjoint puts the gradient where the
+number says and zeros beside it, and so writes every element once.
 
-Floor: reading x and writing a quarter of it. It differs from its definition, which finds int64 positions
+Floor: reading x and writing y. It differs from its definition, which finds int64 positions
 (`max_pool_indices`) and then takes, in what is kept alone: one byte for each window.
 """
 
@@ -18,7 +20,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from chainrule.kernels.cpu import memory
-from chainrule.kernels.cpu.jit import tasks
+from chainrule.kernels.cpu.jit import jit, tasks
 from chainrule.kernels.cpu.planes import is_plane, pair, plane
 from chainrule.kernels.cpu.vectors import Code
 from chainrule.kernels.reference.pooling import pooled_size
@@ -29,6 +31,11 @@ SHARED = 1 << 15  # from this many on, threads share the work
 TASK = 1 << 14  # a task has about this many elements
 
 _BYTE = ir.IntType(8)
+
+
+def _better(builder: Any, value: Any, best: Any) -> Any:
+    """Whether a value takes the place of the best so far: it is larger, or a NaN."""
+    return builder.or_(builder.fcmp_ordered(">", value, best), builder.fcmp_unordered("uno", value, value))
 
 
 @intrinsic
@@ -52,7 +59,7 @@ def _halve(typing: Any, x: Any, at: Any, width: Any, y: Any, choice: Any, to: An
                     if best is None:
                         best, number = value, own
                         continue
-                    better = builder.or_(builder.fcmp_ordered(">", value, best), builder.fcmp_unordered("uno", value, value))
+                    better = _better(builder, value, best)
                     best, number = builder.select(better, value, best), builder.select(better, own, number)
             code.store_some(best, builder.gep(out, [j]), left)
             code.store_some(number, builder.gep(which, [j]), left)
@@ -60,6 +67,62 @@ def _halve(typing: Any, x: Any, at: Any, width: Any, y: Any, choice: Any, to: An
 
     number = types.int64
     return types.void(x, number, number, y, choice, number, number), build
+
+
+def _windows(stride: int) -> Any:
+    @intrinsic
+    def windows(typing: Any, x: Any, at: Any, row: Any, column: Any, rows: Any, columns: Any, first: Any, y: Any, choice: Any,
+                to: Any, count: Any) -> Any:
+        """y[to + j] = the largest of x[at + j * stride + r * row + s * column] for r < rows, s < columns; j < count.
+
+        choice[to + j]: which of them it was, counted from `first`. Of equal ones the first counts; a NaN counts as largest, the
+        last one of several.
+        """
+        def build(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            x, at, row, column, rows, columns, first, y, choice, to, count = values
+            kinds = signature.args
+            code = Code(context, builder, kinds[0])
+            origin = code.pointer(kinds[0], x, at)
+            out, which = code.pointer(kinds[7], y, to), code.pointer(kinds[8], choice, to)
+            best, number = (cgutils.alloca_once(builder, kind) for kind in (code.vector, code.bytes))
+
+            def found(j: Any, left: Any) -> None:
+                """The windows from j on: as many as lanes, or where not None `left` of them."""
+                begin = builder.gep(origin, [builder.mul(j, count.type(stride))])
+                builder.store(code.load_apart(begin, stride, left), best)
+                builder.store(code.numbers(builder.trunc(first, _BYTE)), number)
+                with cgutils.for_range(builder, rows, intp=count.type) as r:
+                    line = builder.gep(begin, [builder.mul(r.index, row)])
+                    start = builder.add(first, builder.mul(r.index, columns))
+                    with cgutils.for_range(builder, columns, intp=count.type) as s:
+                        place = builder.gep(line, [builder.mul(s.index, column)])
+                        value, old = code.load_apart(place, stride, left), builder.load(best)
+                        better = _better(builder, value, old)
+                        own = code.numbers(builder.trunc(builder.add(start, s.index), _BYTE))
+                        builder.store(builder.select(better, value, old), best)
+                        builder.store(builder.select(better, own, builder.load(number)), number)
+                for array, values in ((out, best), (which, number)):
+                    place = builder.gep(array, [j])
+                    if left is None:
+                        code.store(builder.load(values), place)
+                    else:
+                        code.store_some(builder.load(values), place, left)
+
+            lanes = count.type(code.lanes)
+            with builder.if_else(builder.icmp_signed("<", count, lanes)) as (few, many):
+                with few, builder.if_then(builder.icmp_signed(">", count, count.type(0))):
+                    found(count.type(0), count)
+                with many, cgutils.for_range_slice(builder, count.type(0), count, lanes, count.type) as (j, _):
+                    last = builder.sub(count, lanes)  # what is left over is done together with some that are done
+                    found(builder.select(builder.icmp_signed("<", j, last), j, last), None)
+            return context.get_dummy_value()
+
+        number = types.int64
+        return types.void(x, number, number, number, number, number, number, y, choice, number, number), build
+    return windows
+
+
+_windows_side_by_side, _windows_two_apart = _windows(1), _windows(2)
 
 
 @intrinsic
@@ -86,6 +149,24 @@ def _double(typing: Any, g: Any, choice: Any, at: Any, x: Any, to: Any, width: A
     return types.void(g, choice, number, x, number, number, number), build
 
 
+@jit
+def _one(x: Any, top: int, left: int, kernel: Any, dilation: Any) -> tuple[Any, int]:
+    """The largest of a window of x (H, W) that may reach beyond it, and its number; 0 and 255 where it sees nothing."""
+    found, best = 255, x.dtype.type(0)
+    for kh in range(kernel[0]):
+        row = top + kh * dilation[0]
+        if row < 0 or row >= x.shape[0]:
+            continue
+        for kw in range(kernel[1]):
+            column = left + kw * dilation[1]
+            if column < 0 or column >= x.shape[1]:
+                continue
+            value = x[row, column]
+            if found == 255 or value > best or np.isnan(value):
+                best, found = value, kh * kernel[1] + kw
+    return best, found
+
+
 @tasks
 def _maxima(task: int, x: Any, y: Any, choice: Any, planes: int, kernel: Any, stride: Any, padding: Any, dilation: Any,
             halves: bool) -> None:
@@ -93,28 +174,30 @@ def _maxima(task: int, x: Any, y: Any, choice: Any, planes: int, kernel: Any, st
     height, width = x.shape[1], x.shape[2]
     out_height, out_width = y.shape[1], y.shape[2]
     source, target, numbers = x.reshape(-1), y.reshape(-1), choice.reshape(-1)
+    # windows from `begin` to `end` are inside from left to right
+    begin = min(out_width, (padding[1] + stride[1] - 1) // stride[1])
+    end = max(begin, min(out_width, (width - 1 - (kernel[1] - 1) * dilation[1] + padding[1]) // stride[1] + 1))
+    if stride[1] > 2:
+        end = begin
     for p in range(task * planes, min(x.shape[0], (task + 1) * planes)):
+        seen = x[p]
         for i in range(out_height):
             if halves:
-                to = (p * out_height + i) * out_width
-                _halve(source, (p * height + 2 * i) * width, width, target, numbers, to, out_width)
+                _halve(source, (p * height + 2 * i) * width, width, target, numbers, (p * out_height + i) * out_width, out_width)
                 continue
             top = i * stride[0] - padding[0]
-            for j in range(out_width):
-                left = j * stride[1] - padding[1]
-                found, best = 255, x.dtype.type(0)
-                for kh in range(kernel[0]):
-                    row = top + kh * dilation[0]
-                    if row < 0 or row >= height:
-                        continue
-                    for kw in range(kernel[1]):
-                        column = left + kw * dilation[1]
-                        if column < 0 or column >= width:
-                            continue
-                        value = x[p, row, column]
-                        if found == 255 or value > best or np.isnan(value):
-                            best, found = value, kh * kernel[1] + kw
-                y[p, i, j], choice[p, i, j] = best, found
+            low = (max(0, -top) + dilation[0] - 1) // dilation[0]  # the kernel's rows from `low` to `high` are inside
+            high = min(kernel[0], (height - 1 - top) // dilation[0] + 1)
+            last = end if low < high else begin
+            at = (p * height + top + low * dilation[0]) * width + begin * stride[1] - padding[1]
+            first, to, row = low * kernel[1], (p * out_height + i) * out_width + begin, dilation[0] * width
+            if stride[1] == 1:
+                _windows_side_by_side(source, at, row, dilation[1], high - low, kernel[1], first, target, numbers, to, last - begin)
+            else:
+                _windows_two_apart(source, at, row, dilation[1], high - low, kernel[1], first, target, numbers, to, last - begin)
+            for side in ((0, begin), (last, out_width)):
+                for j in range(side[0], side[1]):
+                    y[p, i, j], choice[p, i, j] = _one(seen, top, j * stride[1] - padding[1], kernel, dilation)
 
 
 @tasks
@@ -164,8 +247,8 @@ def max_pool(x: Any, *, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: 
     out = pooled_size("max_pool", x.shape[2:], kernel, stride, padding, dilation, ceil_mode)
     y, choice = memory.empty((*x.shape[:2], *out), x.dtype), memory.empty((*x.shape[:2], *out), np.uint8)
     _run(_maxima, x, (_planes(x), _planes(y), _planes(choice)),
-         (pair(1, kernel), pair(1, stride), pair(0, padding), pair(1, dilation)),
-         _halves(x.shape[2:], out, kernel, stride, padding, dilation))
+         (pair(1, kernel), pair(1, stride), pair(0, padding), pair(1, dilation),
+          _halves(x.shape[2:], out, kernel, stride, padding, dilation)))
     if max(dilation) > 1 and choice.size and choice.max() == 255:  # only a dilated window can step over the input
         raise ValueError(f"max_pool: a window of kernel {tuple(kernel)} with dilation {tuple(dilation)} and padding "
                          f"{tuple(padding)} sees nothing of an input of spatial size {tuple(x.shape[2:])}")
@@ -183,12 +266,12 @@ def max_pool_grad(g: Any, x: Any, choice: Any, kernel: Sizes, stride: Sizes, pad
     """
     found = memory.empty(x.shape, x.dtype)
     _run(_spread, x, (_planes(g), _planes(choice), _planes(found)),
-         (pair(1, kernel), pair(1, stride), pair(0, padding), pair(1, dilation)),
-         _halves(x.shape[2:], g.shape[2:], kernel, stride, padding, dilation))
+         (pair(1, kernel), pair(1, stride), pair(0, padding), pair(1, dilation),
+          _halves(x.shape[2:], g.shape[2:], kernel, stride, padding, dilation)))
     return (found,)
 
 
-def _run(kernel: Any, x: Any, arrays: Any, geometry: Any, halves: bool) -> None:
+def _run(kernel: Any, x: Any, arrays: Any, geometry: Any) -> None:
     planes = max(1, TASK // max(1, prod(x.shape[2:])))
     form = kernel if x.size >= SHARED else kernel.serial
-    form(-(-prod(x.shape[:2]) // planes), *arrays, planes, *geometry, halves)
+    form(-(-prod(x.shape[:2]) // planes), *arrays, planes, *geometry)

@@ -64,11 +64,14 @@ class Code:
         return found
 
     def store(self, value: Any, pointer: Any) -> None:
-        self.builder.store(value, self.builder.bitcast(pointer, self.vector.as_pointer())).align = self.real_bytes
+        align = 1 if value.type == self.bytes else self.real_bytes
+        self.builder.store(value, self.builder.bitcast(pointer, value.type.as_pointer())).align = align
 
     def _mask(self, left: Any, lanes: int) -> Any:
         """(i < left) for each lane i."""
-        many = self.builder.insert_element(ir.Constant(ir.VectorType(_INT, lanes), ir.Undefined), left, ir.IntType(32)(0))
+        short, most = ir.IntType(32), _INT(lanes)
+        count = self.builder.trunc(self.builder.select(self.builder.icmp_signed("<", left, most), left, most), short)
+        many = self.builder.insert_element(ir.Constant(ir.VectorType(short, lanes), ir.Undefined), count, short(0))
         many = self.shuffled(many, many, [0] * lanes)
         return self.builder.icmp_signed("<", ir.Constant(many.type, list(range(lanes))), many)
 
@@ -108,9 +111,26 @@ class Code:
             places = [half * self.lanes // 2 + i // 2 + i % 2 * self.lanes for i in range(self.lanes)]
             self.store_some(self.shuffled(even, odd, places), place, count)
 
-    def numbers(self, number: int) -> Any:
+    def load_apart(self, pointer: Any, stride: int, left: Any) -> Any:
+        """The elements from the pointer on, or every second one: as many as lanes, or `left` of them where that is not None.
+
+        Of memory nothing beyond the last of them is read.
+        """
+        if stride == 1:
+            return self.load(pointer) if left is None else self.load_some(pointer, left, self.vector)
+        if left is None:
+            a, b, shift = self.load(pointer), self.load(self.step(pointer, self.lanes - 1)), 1
+        else:
+            last, shift = self.builder.sub(self.builder.mul(left, _INT(2)), _INT(1)), 0
+            a, b = (self.load_some(self.step(pointer, at), self.builder.sub(last, _INT(at)), self.vector) for at in (0, self.lanes))
+        return self.shuffled(a, b, [2 * i + (shift if 2 * i >= self.lanes else 0) for i in range(self.lanes)])
+
+    def numbers(self, number: Any) -> Any:
         """A vector of bytes, all of them the number."""
-        return ir.Constant(self.bytes, [number] * self.lanes)
+        if isinstance(number, int):
+            return ir.Constant(self.bytes, [number] * self.lanes)
+        first = self.builder.insert_element(ir.Constant(self.bytes, ir.Undefined), number, ir.IntType(32)(0))
+        return self.shuffled(first, first, [0] * self.lanes)
 
     def spread(self, number: Any) -> Any:
         """A vector of one number repeated."""

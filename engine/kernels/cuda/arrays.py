@@ -5,8 +5,10 @@ from typing import Any
 import cupy
 import numpy as np
 
-from chainrule.kernels.cuda.launch import FLOATS, HALVES
+from chainrule.kernels.cuda.launch import FLOATS, HALVES, instances
 
+# the instances of a kernel over packs: of one element, and of 16 bytes
+PACKS = [*instances(FLOATS + HALVES, (1,)), ("float32", 4), ("float64", 2), ("float16", 8), ("bfloat16", 8)]
 THREADS = 256  # of a block that works element by element
 _served: dict[Any, bool] = {}  # dtype -> whether kernels take it: to ask a dtype for its name takes a microsecond
 

@@ -27,6 +27,8 @@
 
 constexpr float LOG2E = 1.4426950408889634f;
 
+extern __shared__ __align__(16) unsigned char memory[];  // a block's shared memory, whose size the launch says
+
 // Where the rows of an array (batch, head, row, element) lie: elements from one to the next; 0 where one serves all.
 struct Layout { long long batch, head, row; };
 
@@ -40,9 +42,9 @@ struct Call {
 };
 
 // The entry of the batch and the head that a block works on, and which piece of it, `pieces` to an entry.
-struct Place {
+struct Entry {
     int batch, head, piece;
-    __device__ Place(int heads, int pieces)
+    __device__ Entry(int heads, int pieces)
         : batch(blockIdx.x / pieces / heads), head(blockIdx.x / pieces % heads), piece(blockIdx.x % pieces) {}
 };
 template <typename T> __device__ __forceinline__ T* at(T* array, const Layout& layout, int batch, int head, int row) {
@@ -81,16 +83,15 @@ __global__ void __launch_bounds__(THREADS, 2)
 attention_forward(const T* __restrict__ q, const T* __restrict__ k, const T* __restrict__ v, const bool* __restrict__ visible,
                   const T* __restrict__ added, T* __restrict__ out, float* __restrict__ lse, Call c) {
     constexpr int ROWS = 16 * STRIPS, QUERIES = WARPS * ROWS, PITCH = pitch<T, SIZE>(), N = COLUMNS / 8;
-    extern __shared__ __align__(16) unsigned char memory[];
     T* queries = reinterpret_cast<T*>(memory);          // [QUERIES][PITCH]
     T* keys = queries + QUERIES * PITCH;                // [2][COLUMNS][PITCH]
     T* values = keys + 2 * COLUMNS * PITCH;             // [2][COLUMNS][PITCH]
     T* scratch = values + 2 * COLUMNS * PITCH;          // float only: [QUERIES][COLUMNS + 8]
 
     const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, blocks = (c.queries + QUERIES - 1) / QUERIES;
-    const Place place(c.heads, blocks);
-    const int batch = place.batch, head = place.head, shared = head / c.group;
-    const int top = (blocks - 1 - place.piece) * QUERIES;  // under causality the last see most keys: they begin
+    const Entry entry(c.heads, blocks);
+    const int batch = entry.batch, head = entry.head, shared = head / c.group;
+    const int top = (blocks - 1 - entry.piece) * QUERIES;  // under causality the last see most keys: they begin
     const int first = top + warp * ROWS;                   // this warp's first query
     const int end = c.causal ? min(c.keys, top + QUERIES) : c.keys, tiles = (end + COLUMNS - 1) / COLUMNS;
     const Mask<T> mask(visible, added, c, batch, head);
@@ -184,7 +185,6 @@ attention_backward_keys(const T* __restrict__ q, const T* __restrict__ k, const 
                         const T* __restrict__ added, const T* __restrict__ g, const float* __restrict__ lse,
                         const float* __restrict__ delta, T* __restrict__ dk, T* __restrict__ dv, Call c) {
     constexpr int ROWS = 16 * STRIPS, KEYS = WARPS * ROWS, PITCH = pitch<T, SIZE>(), N = COLUMNS / 8;
-    extern __shared__ __align__(16) unsigned char memory[];
     T* keys = reinterpret_cast<T*>(memory);             // [KEYS][PITCH]
     T* values = keys + KEYS * PITCH;                    // [KEYS][PITCH]
     T* queries = values + KEYS * PITCH;                 // [2][COLUMNS][PITCH]
@@ -194,8 +194,8 @@ attention_backward_keys(const T* __restrict__ q, const T* __restrict__ k, const 
     T* scratch = reinterpret_cast<T*>(means + 2 * COLUMNS);  // float only: [KEYS][COLUMNS + 8]
 
     const int warp = threadIdx.x / 32;
-    const Place place(c.heads / c.group, (c.keys + KEYS - 1) / KEYS);
-    const int batch = place.batch, shared = place.head, left = place.piece * KEYS, first = left + warp * ROWS;
+    const Entry entry(c.heads / c.group, (c.keys + KEYS - 1) / KEYS);
+    const int batch = entry.batch, shared = entry.head, left = entry.piece * KEYS, first = left + warp * ROWS;
     // under causality queries before the first key see none of them
     const int skipped = c.causal ? left / COLUMNS : 0, tiles = max(0, (c.queries + COLUMNS - 1) / COLUMNS - skipped);
     T* own_keys = keys + warp * ROWS * PITCH;
@@ -259,7 +259,6 @@ attention_backward_queries(const T* __restrict__ q, const T* __restrict__ k, con
                            const bool* __restrict__ visible, const T* __restrict__ added, const T* __restrict__ g,
                            const float* __restrict__ lse, const float* __restrict__ delta, T* __restrict__ dq, Call c) {
     constexpr int ROWS = 16 * STRIPS, QUERIES = WARPS * ROWS, PITCH = pitch<T, SIZE>(), N = COLUMNS / 8;
-    extern __shared__ __align__(16) unsigned char memory[];
     T* queries = reinterpret_cast<T*>(memory);          // [QUERIES][PITCH]
     T* gradients = queries + QUERIES * PITCH;           // [QUERIES][PITCH]
     T* keys = gradients + QUERIES * PITCH;              // [2][COLUMNS][PITCH]
@@ -267,9 +266,9 @@ attention_backward_queries(const T* __restrict__ q, const T* __restrict__ k, con
     T* scratch = values + 2 * COLUMNS * PITCH;          // float only: [QUERIES][COLUMNS + 8]
 
     const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, blocks = (c.queries + QUERIES - 1) / QUERIES;
-    const Place place(c.heads, blocks);
-    const int batch = place.batch, head = place.head, shared = head / c.group;
-    const int top = (blocks - 1 - place.piece) * QUERIES, first = top + warp * ROWS;
+    const Entry entry(c.heads, blocks);
+    const int batch = entry.batch, head = entry.head, shared = head / c.group;
+    const int top = (blocks - 1 - entry.piece) * QUERIES, first = top + warp * ROWS;
     const int end = c.causal ? min(c.keys, top + QUERIES) : c.keys, tiles = (end + COLUMNS - 1) / COLUMNS;
     const Mask<T> mask(visible, added, c, batch, head);
     T* own_queries = queries + warp * ROWS * PITCH;

@@ -35,6 +35,9 @@ __device__ __forceinline__ float logarithm(float x) { return logf(x); }
 __device__ __forceinline__ double logarithm(double x) { return log(x); }
 __device__ __forceinline__ float root(float x) { return sqrtf(x); }
 __device__ __forceinline__ double root(double x) { return sqrt(x); }
+__device__ __forceinline__ float hyperbolic_tangent(float x) { return tanhf(x); }
+__device__ __forceinline__ double hyperbolic_tangent(double x) { return tanh(x); }
+template <typename W> __device__ __forceinline__ W logistic(W x) { return 1 / (1 + exponential(-x)); }
 
 // NaN goes through, which fmaxf would drop.
 template <typename T> __device__ __forceinline__ T larger(T a, T b) { return a > b || a != a ? a : b; }

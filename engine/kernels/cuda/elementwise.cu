@@ -5,8 +5,6 @@
 #define VALUE template <typename W> static __device__ __forceinline__ W value(W x, W a, W b, W c)
 #define SLOPE template <typename W> static __device__ __forceinline__ W slope(W g, W x, W a, W b, W c)
 
-__device__ __forceinline__ float hyperbolic_tangent(float x) { return tanhf(x); }
-__device__ __forceinline__ double hyperbolic_tangent(double x) { return tanh(x); }
 __device__ __forceinline__ float error_function(float x) { return erff(x); }
 __device__ __forceinline__ double error_function(double x) { return erf(x); }
 __device__ __forceinline__ float exponential_less_1(float x) { return expm1f(x); }
@@ -14,7 +12,6 @@ __device__ __forceinline__ double exponential_less_1(double x) { return expm1(x)
 __device__ __forceinline__ float logarithm_of_1_and(float x) { return log1pf(x); }
 __device__ __forceinline__ double logarithm_of_1_and(double x) { return log1p(x); }
 
-template <typename W> __device__ __forceinline__ W logistic(W x) { return 1 / (1 + exponential(-x)); }
 template <typename W> __device__ __forceinline__ W magnitude(W x) { return x < 0 ? -x : x; }
 
 // ---- the functions. In `slope` x is the input, or the result where the comment says so; a, b, c are numbers of the call.

@@ -9,12 +9,11 @@ from typing import Any
 
 import cupy
 
-from chainrule.kernels.cuda.arrays import THREADS, blocks, like, number, row_blocks, served, wide, width
+from chainrule.kernels.cuda.arrays import PACKS, THREADS, blocks, like, number, row_blocks, served, wide, width
 from chainrule.kernels.cuda.launch import FLOATS, HALVES, Kernel, contiguous, instances
 
-_PACKS = [*instances(FLOATS + HALVES, (1,)), ("float32", 4), ("float64", 2), ("float16", 8), ("bfloat16", 8)]
-_rows = Kernel("normalization.cu", "normalize_rows", _PACKS)
-_rows_grad = Kernel("normalization.cu", "normalize_rows_grad", _PACKS)
+_rows = Kernel("normalization.cu", "normalize_rows", PACKS)
+_rows_grad = Kernel("normalization.cu", "normalize_rows_grad", PACKS)
 _columns = Kernel("normalization.cu", "sum_columns", instances(FLOATS + HALVES))
 _slabs = Kernel("normalization.cu", "sum_slabs", instances(FLOATS + HALVES))
 

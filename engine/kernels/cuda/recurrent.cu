@@ -9,13 +9,10 @@
 // Sequences that are over (`lengths`, null where all have T steps) are seen to here, so that the host need not know of them: past
 // its end a sequence's state stays, its output is zero, and so are the gradients before its activations.
 //
-// Shapes: gates (T, N, 4H) of the lstm and (T, N, 3H) of the gru, in the weights' order; states (N, H); outputs and cells (T, N, H).
-// States and outputs have the inputs' type T; cells, and the gradients handed from step to step, are float for 16-bit types.
+// Shapes: gates (T, N, 4H) of the lstm and (T, N, 3H) of the gru, in the weights' order; states (N, H); outputs and cells
+// (T, N, H). States and outputs have the inputs' type T; cells, and the gradients handed from step to step, are float for 16-bit
+// types.
 #include "common.cuh"
-
-__device__ __forceinline__ float hyperbolic_tangent(float x) { return tanhf(x); }
-__device__ __forceinline__ double hyperbolic_tangent(double x) { return tanh(x); }
-template <typename W> __device__ __forceinline__ W logistic(W x) { return 1 / (1 + exponential(-x)); }
 
 // An element of an array that may be absent.
 template <typename T> __device__ __forceinline__ wide<T> given(const T* values, long long i, wide<T> otherwise) {
