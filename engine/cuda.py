@@ -7,15 +7,34 @@ Calls return before the device has done the work; `synchronize()` waits for it, 
 """
 
 from contextlib import AbstractContextManager, nullcontext
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
 from chainrule import kernels
+from chainrule.state import Flag
 
-__all__ = ["current_device", "device", "device_count", "empty_cache", "get_device_name", "is_available", "memory_allocated",
-           "memory_reserved", "synchronize"]
+__all__ = ["allow_tf32", "atomic_sums", "compute_capability", "current_device", "device", "device_count", "empty_cache",
+           "get_device_name", "is_available", "memory_allocated", "memory_reserved", "synchronize"]
 
 _NOTHING = nullcontext()
+
+
+class allow_tf32(Flag):
+    """Inside the `with` block, in this thread, products and convolutions of float32 may go by tensor cores, which round every
+    factor to 11 significant bits (a relative error of 5e-4) and add up in float32. Several times as quick; off by default.
+
+    Gradients are computed where `backward()` is called: put it inside too.
+
+    >>> import chainrule as cr
+    >>> with cr.cuda.allow_tf32():
+    ...     cr.ones(2, 2) @ cr.ones(2, 2)
+    tensor([[2., 2.],
+            [2., 2.]])
+    """
+
+    name = "tf32"
+    value = True
 
 
 def _cupy() -> Any:
@@ -77,6 +96,12 @@ def get_device_name(index: int | None = None) -> str:
     return name.decode() if isinstance(name, bytes) else str(name)
 
 
+def compute_capability(index: int | None = None) -> tuple[int, int]:
+    """The device's compute capability, (9, 0) for an H100: what instructions it has."""
+    text = str(_cupy().cuda.Device(current_device() if index is None else index).compute_capability)
+    return int(text[:-1]), int(text[-1])
+
+
 def synchronize(index: int | None = None) -> None:
     """Wait until the device has done all that it was given."""
     with device(index):
@@ -96,3 +121,10 @@ def memory_reserved() -> int:
 def empty_cache() -> None:
     """Give the memory that is kept for the next arrays back to the device."""
     _cupy().get_default_memory_pool().free_all_blocks()
+
+
+def atomic_sums(allowed: bool = True) -> None:
+    """Whether rows may be added up by index (the gradient of an embedding, of picking by index) in the order in which threads
+    come: quicker where an index is frequent, but the last bits differ from run to run. Not allowed unless asked for."""
+    kernels.connect()
+    import_module("chainrule.kernels.cuda.embedding").Adding.atomic = allowed

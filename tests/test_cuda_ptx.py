@@ -6,11 +6,12 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from chainrule.kernels.cuda.launch import OPTIONS, c_name
 from tests.cuda import close, to_device
 from tests.kernels import normal
 
 pytestmark = pytest.mark.gpu
+
+C_TYPES = {"float16": "__half", "bfloat16": "__nv_bfloat16"}
 
 # By one warp, d (16, 8) = a b. a (16, 16) has its rows 24 elements apart in shared memory, so that rows lie in different banks.
 # b comes as (16, 8), turned while it is read, or as its transpose (8, 16). `rows` of a are copied; the rest is zeros.
@@ -62,6 +63,8 @@ extern "C" __global__ void product(const float* a, const float* b, float* out) {
 def launch(source: str, name: str, *arguments: Any) -> None:
     import cupy
 
+    from chainrule.kernels.cuda.launch import OPTIONS
+
     module = cupy.RawModule(code=source, options=OPTIONS, name_expressions=(name,) if "<" in name else None)
     module.get_function(name)((1,), (32,), arguments)
 
@@ -71,7 +74,7 @@ def launch(source: str, name: str, *arguments: Any) -> None:
 def test_products_of_sixteen_bits(dtype: Any, turned: bool) -> None:
     a, b = normal(0, 16, 16).astype(dtype), normal(1, 16, 8).astype(dtype)
     out, rounded = to_device([np.empty((16, 8), np.float32), np.empty((16, 8), dtype)])
-    launch(HALVES, f"product<{c_name(np.dtype(dtype))}, {c_name(turned)}>",
+    launch(HALVES, f"product<{C_TYPES[np.dtype(dtype).name]}, {str(turned).lower()}>",
            *to_device([a, b if turned else np.ascontiguousarray(b.T)]), out, rounded, np.int32(11))
     expected = a.astype(np.float64) @ b.astype(np.float64)
     expected[11:] = 0

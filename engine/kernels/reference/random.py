@@ -49,15 +49,20 @@ def philox(key: tuple[int, int], shape: tuple[int, ...]) -> Any:
 
 # `bits` draws: a backend that draws the same bits more quickly passes its own function.
 
+def digits(dtype: Any) -> int:
+    """Of how many bits a uniform number is made: as many as the dtype's significand has."""
+    return {"float16": 11, "bfloat16": 8, "float64": 53}.get(str(dtype), 24)
+
+
 def random_uniform(key: tuple[int, int], shape: tuple[int, ...], dtype: Any, bits: Any = philox) -> Any:
-    """Uniform on [0, 1): multiples of 2^-11, 2^-24 or 2^-53 for float16, 32, 64, each as likely."""
+    """Uniform on [0, 1): multiples of 2^-8, 2^-11, 2^-24 or 2^-53 for bfloat16, float16, 32, 64, each as likely."""
     dtype = np.dtype(dtype)
     if dtype == np.float64:
         words = bits(key, (*shape, 2))
         high, low = words[..., 0] >> 5, words[..., 1] >> 6
         return np.asarray((high * 67108864.0 + low) * 2.0**-53)
-    digits = 11 if dtype == np.float16 else 24
-    return np.asarray((bits(key, shape) >> (32 - digits)).astype(np.float32) * np.float32(2.0**-digits)).astype(dtype)
+    kept = digits(dtype)
+    return np.asarray((bits(key, shape) >> (32 - kept)).astype(np.float32) * np.float32(2.0**-kept)).astype(dtype)
 
 
 def random_normal(key: tuple[int, int], shape: tuple[int, ...], dtype: Any, bits: Any = philox) -> Any:
@@ -86,7 +91,8 @@ def random_integers(key: tuple[int, int], shape: tuple[int, ...], low: int, high
     span = high - low
     if span < 2**64:
         numbers = numbers % np.uint64(span)
-    return (numbers + np.uint64(low % 2**64)).astype(np.int64)  # modulo 2^64, as int64 arithmetic is
+    with np.errstate(over="ignore"):  # a single number would warn
+        return (numbers + np.uint64(low % 2**64)).astype(np.int64)  # modulo 2^64, as int64 arithmetic is
 
 
 def least(p: float) -> int:
