@@ -1,8 +1,9 @@
 """Batches on their way to a GPU: each is copied while the step before computes.
 
-The host's side of a copy must lie in page-locked memory, else the driver copies it there first and the host waits. The copy runs on
-a stream of its own. Two things keep it in order: it begins when the device has done what it was given before the array was made
-(the memory may have been another array's, still in use), and who uses the batch waits for it, on the device; the host never does.
+The host's side of a copy must lie in page-locked memory, else the driver copies it there first and the host waits. The copy
+runs on a stream of its own. Two things keep it in order: it begins when the device has done what it was given before the array
+was made (the memory may have been another array's, still in use), and who uses the batch waits for it, on the device; the
+host never does.
 """
 
 from collections import deque
@@ -75,8 +76,8 @@ class Copier:
 
 
 def on_device(batches: Generator[Any, None, None], device: Any) -> Generator[Any, None, None]:
-    """The batches with their tensors on the device, each sent before the one in front of it is handed out. An error comes in its
-    batch's place; the batches are closed however the loop ends."""
+    """The batches with their tensors on the device, each sent before the one in front of it is handed out. An error comes in
+    its batch's place; the batches are closed however the loop ends."""
     copier, before = Copier(device), None
     error: BaseException | None = None
     try:
