@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from chainrule import kernels
 from chainrule.errors import DtypeError, FileError, describe
 from chainrule.tensor import Tensor
 
@@ -31,15 +30,15 @@ SKELETON = "chainrule"  # the metadata entry that holds what `save` saved, below
 # ---- writing
 
 def contiguous(name: str, value: Any) -> Any:
-    """The array of a tensor in the host's memory, in C order: the library writes the bytes as they lie, whatever the strides."""
-    array = value._data if isinstance(value, Tensor) else value
-    if not kernels.is_array(array):
+    """The array of a tensor in C order: the library writes the bytes in memory as they lie, whatever the strides."""
+    array = value.detach().cpu()._data if isinstance(value, Tensor) else value
+    if not isinstance(array, np.ndarray):
         raise DtypeError(f"save_file: {name!r} is a {type(value).__name__}; the values are tensors or arrays, save() "
                          "takes others")
     if array.dtype.name not in DTYPES.values():
         raise DtypeError(f"save_file: {name!r} ({describe(array)}) has a dtype that the format cannot hold; convert "
                          "it first")
-    return np.asarray(kernels.reference.move(array, device="cpu"), order="C")
+    return np.asarray(array, order="C")
 
 
 def save_file(tensors: Mapping[str, Any], path: StrPath, metadata: Mapping[str, str] | None = None) -> None:
@@ -181,7 +180,7 @@ class _Skeleton:
 
     def take(self, value: Any, path: tuple[Any, ...]) -> Any:
         """The JSON that stands for a value."""
-        if isinstance(value, Tensor) or kernels.is_array(value):
+        if isinstance(value, Tensor | np.ndarray):
             return {"tensor": self.tensor(value, path)}
         if isinstance(value, np.generic):
             value = value.item()
@@ -215,7 +214,7 @@ class _Skeleton:
     def tensor(self, value: Any, path: tuple[Any, ...]) -> str:
         """The name under which a tensor is saved: its path, made unique."""
         if id(value) not in self.names:
-            array = value._data if isinstance(value, Tensor) else value
+            array = value.detach().cpu()._data if isinstance(value, Tensor) else value
             if array.dtype.name not in DTYPES.values():
                 raise DtypeError(f"save: {_where(path)} ({describe(array)}) has a dtype that the format cannot hold; "
                                  "convert it first")
@@ -224,8 +223,7 @@ class _Skeleton:
             while name in self.tensors or name == "__metadata__":
                 count += 1
                 name = f"{plain}#{count}"
-            self.tensors[name] = np.asarray(kernels.reference.move(array, device="cpu"), order="C")
-            self.names[id(value)] = name
+            self.tensors[name], self.names[id(value)] = np.asarray(array, order="C"), name
         return self.names[id(value)]
 
 
@@ -265,8 +263,8 @@ def save(obj: Any, path: StrPath) -> None:
 
     For optimizers' and training states. The file is in the safetensors format, tensors under their paths
     ("model.weight"); a tensor that occurs twice is saved once. NumPy scalars become Python numbers, arrays become
-    tensors. Tensors on a GPU are copied to the host's memory, and are on the CPU when they are loaded. Written as by
-    `save_file`, with a checksum that `load` looks at. Raises DtypeError, naming the place, for anything else.
+    tensors. Written as by `save_file`, with a checksum that `load` looks at. Raises DtypeError, naming the place, for
+    anything else.
 
     >>> import chainrule as cr, tempfile, os
     >>> path = os.path.join(tempfile.mkdtemp(), "state.safetensors")

@@ -13,6 +13,22 @@ from typing import Any
 from chainrule.kernels.cuda import definitions
 
 WHERE = {
+    # attention
+    "scaled_dot_product_attention": "attention",
+    "scaled_dot_product_attention_grad": "attention",
+    # channels
+    "batch_norm": "channels",
+    "batch_norm_by_running": "channels",
+    "batch_norm_by_running_grad": "channels",
+    "batch_norm_grad": "channels",
+    "group_norm": "channels",
+    "group_norm_grad": "channels",
+    # convolution
+    "affine_convolution": "convolution",
+    "affine_convolution_grad": "convolution",
+    "convolution": "convolution",
+    "convolution_transpose": "convolution",
+    "convolution_weight": "convolution",
     # elementwise
     "elu": "elementwise",
     "elu_grad": "elementwise",
