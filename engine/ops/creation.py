@@ -31,7 +31,8 @@ def set_default_device(device: Any) -> None:
     """Make new tensors on this device where no other is said: what `tensor`, `zeros`, `rand`, … return, and layers' parameters.
 
     "cpu", "cuda", "cuda:1"; None goes back to the CPU. Arrays that are wrapped (`from_numpy`, `from_dlpack`) stay where
-    they are, and what is made like a tensor (`zeros_like`, `new_zeros`) is made beside it. Raises RuntimeError for a device that is not there.
+    they are, and what is made like a tensor (`zeros_like`, `new_zeros`) is made beside it. Raises RuntimeError
+    for a device that is not there.
 
     >>> import chainrule as cr
     >>> cr.set_default_device("cpu"); cr.zeros(1).device
