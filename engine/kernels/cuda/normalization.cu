@@ -87,9 +87,9 @@ __global__ void __launch_bounds__(512) normalize_rows_grad(const T* __restrict__
     });
 }
 
-// Σ g · x̂ and Σ g down the columns, for each slab of the rows: parts (2, slabs, n). A block takes 32 columns side by side, so that a
+// Σ g · x̂ and Σ g down the columns, for each slab of the rows: parts (slabs, 2, n). A block takes 32 columns side by side, so that a
 // warp reads neighbours, and its eight warps every eighth row of the slab; their sums meet in shared memory in a fixed order. The
-// second stage adds up the slabs: no atomics, so the bits do not depend on which block comes first.
+// second stage (sums.cu) adds up the slabs: no atomics, so the bits do not depend on which block comes first.
 template <typename T>
 __global__ void sum_columns(const T* __restrict__ g, const T* __restrict__ x, const wide<T>* __restrict__ means,
                             const wide<T>* __restrict__ scales, wide<T>* __restrict__ parts, int rows, int n) {
@@ -114,19 +114,7 @@ __global__ void sum_columns(const T* __restrict__ g, const T* __restrict__ x, co
             for_weight += near_weight[k][threadIdx.x];
             for_bias += near_bias[k][threadIdx.x];
         }
-        parts[(long long)slab * n + column] = for_weight;
-        parts[(long long)(slabs + slab) * n + column] = for_bias;
+        parts[2ll * slab * n + column] = for_weight;
+        parts[(2ll * slab + 1) * n + column] = for_bias;
     }
-}
-
-// out (2, n) = the sums of parts (2, slabs, n) over the slabs: the second stage. A thread a column.
-template <typename T>
-__global__ void sum_slabs(const wide<T>* __restrict__ parts, T* __restrict__ out, int slabs, int n) {
-    const int i = blockIdx.x * blockDim.x + threadIdx.x;
-    if (i >= 2 * n) return;
-    const wide<T>* mine = parts + (long long)(i / n) * slabs * n + i % n;
-    wide<T> sum = 0;
-#pragma unroll 8
-    for (int k = 0; k < slabs; k++) sum += mine[(long long)k * n];
-    out[i] = store<T>(sum);
 }
