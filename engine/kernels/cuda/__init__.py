@@ -13,6 +13,9 @@ from typing import Any
 from chainrule.kernels.cuda import definitions
 
 WHERE = {
+    # attention
+    "scaled_dot_product_attention": "attention",
+    "scaled_dot_product_attention_grad": "attention",
     # channels
     "batch_norm": "channels",
     "batch_norm_by_running": "channels",
