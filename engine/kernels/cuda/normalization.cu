@@ -18,9 +18,9 @@ template <int V, typename T> __device__ __forceinline__ Pack<T, V> given_or(cons
 
 // x and out (rows, n), weight and bias (n) or null; means and scales (rows) are kept for the derivative.
 template <typename T, int V>
-__global__ void __launch_bounds__(512) normalize_rows(const T* __restrict__ x, const T* __restrict__ weight,
-                                                      const T* __restrict__ bias, T* __restrict__ out, wide<T>* __restrict__ means,
-                                                      wide<T>* __restrict__ scales, int rows, int n, wide<T> eps, bool centred) {
+__global__ void ROW_BOUNDS normalize_rows(const T* __restrict__ x, const T* __restrict__ weight,
+                                          const T* __restrict__ bias, T* __restrict__ out, wide<T>* __restrict__ means,
+                                          wide<T>* __restrict__ scales, int rows, int n, wide<T> eps, bool centred) {
     using W = wide<T>;
     const int row = blockIdx.x * blockDim.y + threadIdx.y, packs = n / V, first = threadIdx.x, step = blockDim.x;
     if (row >= rows) return;  // a whole warp: rows that share a block have one warp each
@@ -55,10 +55,10 @@ __global__ void __launch_bounds__(512) normalize_rows(const T* __restrict__ x, c
 
 // dx (rows, n), of g and x (rows, n).
 template <typename T, int V>
-__global__ void __launch_bounds__(512) normalize_rows_grad(const T* __restrict__ g, const T* __restrict__ x,
-                                                           const T* __restrict__ weight, const wide<T>* __restrict__ means,
-                                                           const wide<T>* __restrict__ scales, T* __restrict__ dx, int rows, int n,
-                                                           bool centred) {
+__global__ void ROW_BOUNDS normalize_rows_grad(const T* __restrict__ g, const T* __restrict__ x,
+                                               const T* __restrict__ weight, const wide<T>* __restrict__ means,
+                                               const wide<T>* __restrict__ scales, T* __restrict__ dx, int rows, int n,
+                                               bool centred) {
     using W = wide<T>;
     const int row = blockIdx.x * blockDim.y + threadIdx.y, packs = n / V, first = threadIdx.x, step = blockDim.x;
     if (row >= rows) return;
