@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from chainrule import cuda, dtypes, kernels
+from chainrule.dtypes import FLOATING, REAL
 from chainrule.errors import DtypeError, ShapeError, describe, warn
 from chainrule.graph import Op
 from chainrule.kernels.reference.devices import array_module, move
@@ -29,7 +30,8 @@ def check_device(name: str, device: Any) -> Device | None:
         return None
     found = Device(device)
     if found.type == "cuda" and (found.index or 0) >= (count := cuda.device_count()):
-        raise RuntimeError(f"{name}(device={str(device)!r}): " + (f"there are {count} CUDA devices" if count else cuda.why_not()))
+        why = f"there is no such CUDA device, they go up to cuda:{count - 1}" if count else cuda.why_not()
+        raise RuntimeError(f"{name}(device={str(device)!r}): {why}")
     return found
 
 
@@ -49,7 +51,7 @@ def constant(values: Any, beside: Tensor) -> Tensor:
 def float_dtype(name: str, dtype: Any) -> dtypes.DType:
     """A floating-point dtype, the default for None. DtypeError for another kind."""
     found = dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype)
-    if found.kind != "f":
+    if found.kind not in REAL:
         raise DtypeError(f"{name}: the values are real numbers, dtype {found} cannot hold them; use a float dtype")
     return found
 
@@ -131,7 +133,7 @@ def from_python(data: Any, default: bool) -> Any:
         array = np.asarray(data)
     except ValueError:
         raise ShapeError("tensor: the nested lists have different lengths at the same depth; pad them first") from None
-    if array.dtype.kind not in "biufc":
+    if array.dtype.kind not in FLOATING + "biu":
         raise DtypeError(f"tensor: elements must be numbers or bools, got {data!r:.60}")
     if default and array.dtype == np.float64 and not _has_numpy(data):
         array = array.astype(dtypes.get_default_dtype())
@@ -160,7 +162,7 @@ def from_numpy(ndarray: Any) -> Tensor:
     if not isinstance(ndarray, np.ndarray):
         raise DtypeError(f"from_numpy: takes a NumPy array, got {type(ndarray).__name__}; tensor() takes lists and "
                          "numbers")
-    if ndarray.dtype.kind not in "biufc":
+    if ndarray.dtype.kind not in FLOATING + "biu":
         raise DtypeError(f"from_numpy({describe(ndarray)}): elements must be numbers or bools")
     return Tensor(ndarray)
 

@@ -144,9 +144,9 @@ class Compiled:
             result = self.function(*args, **options)
         simple = not options and not special.count and len(args) == len(inputs)
         program = Program(recording, result, self.name, simple, self._outer.parts())
-        own = {id(t) for t in inputs} | {id(s.source) for s in recording.slots.values() if s.kind == OUTSIDE}
+        own = {id(t) for t in inputs} | {id(s.source) for s in recording.slots if s.kind == OUTSIDE}
         answer = detached(result, own)
-        returned = {id(t._data) for t in flat(result) if isinstance(t, Tensor)}
+        returned = {recording.known.get(id(t._data)) for t in flat(result) if isinstance(t, Tensor)}
         del result  # a view holds the tensor that it is a view of
         kept = escaped(recording, returned)
         del recording
@@ -220,15 +220,15 @@ class Escaped:
                            "instead")
 
 
-def escaped(recording: Recording, returned: set[int]) -> Escaped | None:
-    """The first tensor that depends on the inputs, was not returned, and is still alive; `returned`: the ids of arrays."""
-    returned |= {id(n.args[0].array) for n in recording.notes if n.kind == ASSIGN and n.args[0] is not None}
+def escaped(recording: Recording, returned: set[Any]) -> Escaped | None:
+    """The first tensor that depends on the inputs, was not returned, and is still alive; `returned`: slots."""
+    returned |= {n.args[0] for n in recording.notes if n.kind == ASSIGN}
 
     def find() -> Escaped | None:
         for reference in recording.computed_tensors:
             t = reference()
-            if t is not None and id(t._data) not in returned:
-                slot = recording.slots[id(t._data)]
+            slot = None if t is None else recording.known[id(t._data)]
+            if slot is not None and slot not in returned:
                 if not slot.constant or slot.storage.written:
                     place = slot.source.where() if hasattr(slot.source, "where") else "an unknown place"
                     return Escaped(place, t.shape)

@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule.kernels import reference
-from chainrule.replay.notes import Note, Slot
-from chainrule.replay.recording import cast, copied
+from chainrule.replay.notes import Note, Slot, cast, copied
 
 
 class Seen(NamedTuple):

@@ -43,7 +43,7 @@ def unchanged(program: Any, recording: Any) -> list[tuple[str, str]]:
     """What must be as it was for a replay to do what the step would: tests, and what it means where one fails."""
     modules = program.constant(program.modules)
     found = [(f"{program.constant(changes)}.count == {modules}.count or {modules}.same()", "an attribute of a module")]
-    for slot in recording.slots.values():
+    for slot in recording.slots:
         if slot.kind == OUTSIDE:
             tensor = program.constant(slot.source, "t")
             node, what = slot.source._node, describe(slot.source)

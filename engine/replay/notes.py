@@ -3,8 +3,12 @@
 A `Slot` stands for one array of the recorded run: views are slots of their own on the same *storage*, the array that owns
 the memory. A `Note` is one call of a kernel over raw arrays (or one of the few other things that a step does), in the
 order of the run. Memory is real: a note that writes in place changes what later notes read.
+
+The arrays of the recorded run end when those of an eager run would. What is noted of one is an *outline*: an array of its shape,
+dtype and strides that has no memory.
 """
 
+import weakref
 from typing import Any
 
 import numpy as np
@@ -31,10 +35,12 @@ ASSIGN = "assign"  # a leaf's gradient is set, or forgotten
 class Slot:
     """One array of the recorded run."""
 
-    __slots__ = ("index", "array", "kind", "source", "storage", "constant")
+    __slots__ = ("index", "array", "shift", "kind", "source", "storage", "constant")
 
-    def __init__(self, index: int, array: Any, kind: str, source: Any, storage: Any, constant: bool) -> None:
-        self.index, self.array, self.kind = index, array, kind
+    def __init__(self, index: int, array: Any, shift: int, kind: str, source: Any, storage: Any, constant: bool) -> None:
+        self.index, self.kind = index, kind
+        self.array = array  # its outline, where a replay computes it anew
+        self.shift = shift  # where in its memory the array begins, in bytes
         self.source = source  # of an input its number, of outside memory the tensor, of a gradient its leaf, of a result the note
         self.storage = storage
         self.constant = constant  # the same in every replay, unless its storage is written to
@@ -49,7 +55,7 @@ class Storage:
     __slots__ = ("root", "kind", "written", "snapshot", "made", "born", "dies", "taken", "planned", "kept", "offset", "memory")
 
     def __init__(self, root: Any, kind: str) -> None:
-        self.root = root  # the array that owns the memory
+        self.root = root  # the array that owns the memory; of what a replay computes anew, its outline
         self.kind = kind
         self.written = False  # whether a note writes into it after it was made
         self.snapshot: Any = None  # of a constant that is written to: its elements before
@@ -72,7 +78,7 @@ class Note:
         self.outs: list[Slot] = []
         self.paths: list[Any] = []  # for each, where it is in what the function returns: () for the whole
         self.mutates: list[Slot] = []
-        self.asked: list[Any] = []  # the arrays that the kernel asked memory.empty for
+        self.asked: list[Storage] = []  # the arrays that the kernel asked memory.empty for
         self.target: Any = None  # the leaf of a gradient
         self.expected: Any = None  # what a look has to find again
 
@@ -98,6 +104,44 @@ def inside(value: Any) -> list[Slot]:
     if isinstance(value, slice):
         return inside((value.start, value.stop, value.step))
     return []
+
+
+def address(array: Any) -> int:
+    """Where an array begins."""
+    return int(array.__array_interface__["data"][0])
+
+
+def outline(array: Any) -> Any:
+    """An array of the same shape, dtype and strides over the memory of one element. It is not to be read."""
+    return np.lib.stride_tricks.as_strided(np.empty(1, array.dtype), array.shape, array.strides, writeable=array.flags.writeable)
+
+
+class Known(dict[int, Any]):
+    """What is known of arrays, by their identity, for as long as each of them lives: then its number may be another's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._watched: dict[int, Any] = {}
+
+    def enter(self, array: Any, found: Any) -> None:
+        """Remember something of an array."""
+        key, me = id(array), weakref.ref(self)  # not self, which would be a cycle
+
+        def forget(_: Any) -> None:
+            if (known := me()) is not None:
+                del known[key], known._watched[key]
+
+        self[key], self._watched[key] = found, weakref.ref(array, forget)
+
+
+def cast(array: Any, dtype: Any) -> Any:
+    """The array in another dtype."""
+    return array.astype(dtype)
+
+
+def copied(array: Any) -> Any:
+    """A copy in C order."""
+    return np.array(array, order="C")
 
 
 def owner(array: Any) -> Any:

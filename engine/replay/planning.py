@@ -34,6 +34,7 @@ def live(notes: list[Note], outputs: list[Slot]) -> list[Note]:
         if note.kind == KERNEL and note.outs and all(s.constant and not s.storage.written for s in note.outs):
             for slot in note.outs:
                 slot.storage.kind = CONSTANT
+            note.args, note.static = [], {}  # what it was computed from may go
         else:
             rest.append(note)
     read = {s.storage for s in outputs}
@@ -56,7 +57,6 @@ class Plan:
     def __init__(self, notes: list[Note], outputs: list[Slot], inputs: set[Any]) -> None:
         self.notes = live(notes, outputs)
         self.steps: dict[Note, list[Step]] = {}
-        self.scratch: dict[int, Storage] = {}  # by id of an array that a kernel asks for
         self.same: dict[Storage, Storage] = {}  # a gradient that needs no copy -> what is computed there
         self.restored: list[Storage] = []  # constants that are written to: copied anew in each replay
         self.block = 0
@@ -86,12 +86,8 @@ class Plan:
             if note.kind not in (KERNEL, COPY):
                 continue
             made = steps(note)
-            for array in note.asked:
-                root = next((s.storage for s in note.outs if s.storage.root is array), None)
-                if root is None:
-                    root = Storage(array, RESULT)
-                root.planned = bool(array.nbytes) and not root.taken
-                self.scratch[id(array)] = root
+            for storage in note.asked:
+                storage.planned = bool(storage.root.nbytes) and not storage.taken
             if made is not None and all(s.storage.made is note and whole(s) and not s.storage.taken for s in note.outs):
                 self.steps[note] = made
                 for slot in note.outs:
@@ -100,8 +96,7 @@ class Plan:
     def _lifetimes(self, outputs: list[Slot]) -> None:
         end = len(self.notes)
         for i, note in enumerate(self.notes):
-            for array in note.asked:
-                storage = self.scratch[id(array)]
+            for storage in note.asked:
                 storage.born = storage.dies = i
             for slot in (*note.outs, *note.slots(), *note.mutates):
                 storage = slot.storage
@@ -157,7 +152,7 @@ class Plan:
             return gap[0]
 
         for i, note in enumerate(self.notes):
-            for storage in dict.fromkeys([self.scratch[id(a)] for a in note.asked] + [s.storage for s in note.outs]):
+            for storage in dict.fromkeys([*note.asked, *(s.storage for s in note.outs)]):
                 if not storage.planned or storage.kept or storage.offset >= 0:
                     continue
                 over = self._overwritten(i, note, storage)
@@ -213,9 +208,8 @@ def dense(array: Any) -> bool:
     return True
 
 
-def placed(array: Any, storage: Storage) -> Any:
+def placed(array: Any, storage: Storage, shift: int = 0) -> Any:
     """An array of the recording, in the memory that is planned for its storage."""
-    shift = array.ctypes.data - storage.root.ctypes.data
     found = np.ndarray(array.shape, array.dtype, storage.memory, storage.offset + shift, array.strides)
     if not array.flags.writeable:
         found.flags.writeable = False

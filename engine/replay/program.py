@@ -95,7 +95,7 @@ class Program:
         shift = -block.ctypes.data % 64
         self.planned = plan.block
         self.total = 0
-        storages = [s for n in plan.notes for s in (*(o.storage for o in n.outs), *(plan.scratch[id(a)] for a in n.asked))]
+        storages = [s for n in plan.notes for s in (*(o.storage for o in n.outs), *n.asked)]
         for storage in dict.fromkeys([*storages, *plan.restored]):
             if not storage.planned or storage in plan.same:
                 continue
@@ -117,7 +117,7 @@ class Program:
         storage = slot.storage
         if not storage.planned:
             return slot.array
-        return placed(slot.array, storage)
+        return placed(slot.array, storage, slot.shift)
 
     def expression(self, value: Any, host: bool = False) -> str:
         """An argument as source."""
@@ -184,7 +184,7 @@ class Program:
 
     def _write(self, result: Any) -> None:
         recording = self.recording
-        for slot in recording.slots.values():
+        for slot in recording.slots:
             if slot.kind == INPUT and slot.storage.dies >= 0:
                 self.line(f"v{slot.index} = x{slot.source}._data")
             elif slot.kind == GRADIENT and slot.storage.dies >= 0:
@@ -213,7 +213,7 @@ class Program:
 
     def _stamps(self) -> Any:
         """The counters of writes of memory from outside, which a graph made outside may depend on."""
-        for slot in self.recording.slots.values():
+        for slot in self.recording.slots:
             if slot.storage.written and slot.kind == OUTSIDE:
                 yield self.constant(slot.source, "t") + "._version"
             elif slot.storage.written and slot.kind == INPUT:
@@ -244,7 +244,7 @@ class Program:
             return  # a view of memory that stays where it is
         call = self._step(Step(note.function, tuple(note.args), note.static), note.name)
         if note.asked:
-            arrays = [placed(a, s) if (s := plan.scratch[id(a)]).planned else None for a in note.asked]
+            arrays = [placed(s.root, s) if s.planned else None for s in note.asked]
             self.line(f"hand.arrays, hand.at = {self.constant(tuple(arrays), 'places')}, 0", note)
         if not pending:
             self.line(call + self._comment(note), note)

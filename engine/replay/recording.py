@@ -1,9 +1,9 @@
 """Recording a step: it runs once, eagerly and for real, and every kernel call over raw arrays is noted.
 
 Ops report here because the recording is the thread's tracer (`state.tracer`); the places in the engine that ask
-`state.noting()` are the whole of the interface. Arrays are known by identity: each op's result is an array of its own, and
-all are kept alive until the recording is finished. On the way back the walk hands Tensors to the derivative formulas, so that
-each of their steps is a call of an op and is noted too; with the same kernels it gives the same bits as the walk over raw arrays.
+`state.noting()` are the whole of the interface. Arrays are known by identity, for as long as they live. On the way back the
+walk hands Tensors to the derivative formulas, so that each of their steps is a call of an op and is noted too; with the same
+kernels it gives the same bits as the walk over raw arrays.
 """
 
 import weakref
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import CompileError
+from chainrule.errors import CompileError, describe
 from chainrule.graph import call_site, tick, wrap
 from chainrule.kernels.cpu import memory
 from chainrule.kernels.reference.indexing import write_into as write_array
@@ -31,9 +31,14 @@ from chainrule.replay.notes import (
     OUTSIDE,
     RESULT,
     WRITE,
+    Known,
     Note,
     Slot,
     Storage,
+    address,
+    cast,
+    copied,
+    outline,
     owner,
 )
 from chainrule.state import Flag
@@ -57,16 +62,6 @@ class _Off(_Tracing):
         super().__exit__(*problem)
 
 
-def cast(array: Any, dtype: Any) -> Any:
-    """The array in another dtype."""
-    return array.astype(dtype)
-
-
-def copied(array: Any) -> Any:
-    """A copy in C order."""
-    return np.array(array, order="C")
-
-
 class Recording:
     """What is noted while a step runs inside `with recording:`."""
 
@@ -76,8 +71,9 @@ class Recording:
         self.begun = tick()  # nodes made before are not of the step
         self.inputs = inputs
         self.notes: list[Note] = []
-        self.slots: dict[int, Slot] = {}  # by id of the array
-        self.storages: dict[int, Storage] = {}  # by id of the array that owns the memory
+        self.slots: list[Slot] = []
+        self.known = Known()  # the slot of an array
+        self.storages = Known()  # the storage of an array that owns its memory
         self.leaves: dict[Any, Slot] = {}  # nodes of leaves from before the step
         self.touched: dict[Any, bool | None] = {}  # such leaves: whether there was no gradient; None where that was not looked at
         self.keys: dict[Any, Slot] = {}
@@ -86,9 +82,9 @@ class Recording:
         self.asked: list[Any] = []  # what the kernel that runs asked memory.empty for
         self.count = 0
         for i, t in enumerate(inputs):
-            if id(t._data) not in self.slots:
+            if id(t._data) not in self.known:
                 self._slot(t._data, INPUT, i, False)
-            self._leaf(t, self.slots[id(t._data)])
+            self._leaf(t, self.known[id(t._data)])
 
     def __enter__(self) -> "Recording":
         self._flag = _Tracing(self)
@@ -109,13 +105,24 @@ class Recording:
     # ---- slots
 
     def _slot(self, array: Any, kind: str, source: Any, constant: bool) -> Slot:
+        if not isinstance(array, np.ndarray):
+            raise CompileError(f"compile: a tensor on a GPU, {describe(array)}, is used at {self._here()}; compiled steps run on "
+                               "the CPU only. Call the function itself: the GPU works while Python goes ahead")
         root = owner(array)
-        storage = self.storages.get(id(root))
-        if storage is None:
-            storage = self.storages[id(root)] = Storage(root, kind)
-        found = Slot(self.count, array, kind, source, storage, constant)
+        storage = self._storage(root, kind, constant)
+        real = constant or storage.kind in (OUTSIDE, CONSTANT)
+        found = Slot(self.count, array if real else outline(array), address(array) - address(root), kind, source, storage, constant)
         self.count += 1
-        self.slots[id(array)] = found
+        self.slots.append(found)
+        self.known.enter(array, found)
+        return found
+
+    def _storage(self, root: Any, kind: str, constant: bool = False) -> Storage:
+        """The storage of an array that owns its memory."""
+        found: Storage | None = self.storages.get(id(root))
+        if found is None:
+            found = Storage(root if constant or kind in (OUTSIDE, CONSTANT) else outline(root), kind)
+            self.storages.enter(root, found)
         return found
 
     def _leaf(self, tensor: Tensor, slot: Slot) -> None:
@@ -125,7 +132,7 @@ class Recording:
 
     def slot(self, tensor: Tensor) -> Slot:
         """The slot of a tensor's array; of one that was never seen, that is from before the step, a new one."""
-        found = self.slots.get(id(tensor._data))
+        found: Slot | None = self.known.get(id(tensor._data))
         if found is None:
             found = self._slot(tensor._data, OUTSIDE, tensor, False)
         self._leaf(tensor, found)
@@ -137,7 +144,7 @@ class Recording:
     def made(self, tensor: Tensor) -> None:
         """A tensor was made of an array that no op computed."""
         array = tensor._data
-        if id(array) in self.slots:  # detach()
+        if id(array) in self.known:  # detach()
             self.computed_tensors.append(weakref.ref(tensor))
             return
         storage = self.storages.get(id(owner(array)))
@@ -151,7 +158,7 @@ class Recording:
 
     def looked(self, tensor: Tensor, by: str) -> None:
         """Python is about to see a tensor's elements."""
-        slot = self.slots.get(id(tensor._data))
+        slot = self.known.get(id(tensor._data))
         if slot is not None and self._constant(slot):
             return
         what = "is from before the step, and may have changed by the next" if slot is None or slot.kind == OUTSIDE else \
@@ -169,13 +176,13 @@ class Recording:
     def note(self, kind: str, function: Any, args: list[Any], static: dict[str, Any], name: str) -> Note:
         """Append a note; what the kernel asked memory.empty for since the last one is its."""
         found = Note(kind, function, args, static, name, call_site(2))
-        found.asked, self.asked = self.asked, []
+        found.asked, self.asked = [self._storage(array, RESULT) for array in self.asked], []
         self.notes.append(found)
         return found
 
     def _result(self, note: Note, array: Any, path: Any = ()) -> None:
         """An array that a note computed: one that is known already is an argument handed on."""
-        if id(array) not in self.slots:
+        if id(array) not in self.known:
             constant = note.kind == KERNEL and all(self._constant(s) for s in note.slots())
             slot = self._slot(array, RESULT, note, constant)
             if slot.storage.kind == RESULT and slot.storage.made is None:
@@ -188,7 +195,7 @@ class Recording:
         if name.endswith("key") and value in self.keys:
             return self.keys[value]
         if isinstance(value, np.ndarray):
-            return self.slots.get(id(value), value)
+            return self.known.get(id(value), value)
         if value.__class__ in (tuple, list):
             return value.__class__(self._static(v) for v in value)
         if value.__class__ is dict:
@@ -202,9 +209,9 @@ class Recording:
         slot = self.slot(given)
         if array is given._data:
             return slot
-        if id(array) not in self.slots:  # it was brought to the dtype of the others
+        if id(array) not in self.known:  # it was brought to the dtype of the others
             self._result(self.note(KERNEL, cast, [slot, array.dtype], {}, "astype"), array)
-        return self.slots[id(array)]
+        return self.known[id(array)]
 
     def called(self, op: Any, inputs: Any, arrays: Any, static: dict[str, Any], out: Tensor, xp: Any) -> None:
         """A row of the table computed `out`."""
@@ -221,7 +228,7 @@ class Recording:
     def _refuse_masks(self, static: dict[str, Any]) -> None:
         index = static["index"]
         for part in index if isinstance(index, tuple) else (index,):
-            slot = self.slots.get(id(part))
+            slot = self.known.get(id(part))
             if slot is not None and part.dtype.kind == "b" and not self._constant(slot):
                 raise CompileError(f"compile: a tensor is indexed with a mask at {self._here()}: how many elements that gives "
                                    "depends on the mask's values. Use where() or masked_fill(), whose shapes do not")
@@ -249,8 +256,8 @@ class Recording:
 
     def gradients_computed(self, op: Any, kernel: Any, g: Any, arguments: list[Any]) -> Any:
         """Call a fused op's gradient kernel, noted; returns its results as tensors."""
-        given = [d if d is None else self.slot(d) for d in (g if isinstance(g, list) else [g])]
-        raw = [None if s is None else s.array for s in given]
+        parts = g if isinstance(g, list) else [g]
+        given, raw = [None if d is None else self.slot(d) for d in parts], [None if d is None else d._data for d in parts]
         result = kernel(raw if isinstance(g, list) else raw[0], *arguments)
         if result is NotImplemented:
             self.asked = []
@@ -279,7 +286,7 @@ class Recording:
         entry = self.slot(value) if isinstance(value, Tensor) else value
         if isinstance(entry, Slot) and entry.storage is slot.storage:
             copy = self.note(KERNEL, copied, [entry], {}, "copy")
-            self._result(copy, entry.array.copy())
+            self._result(copy, value._data.copy())
             entry = copy.outs[0]
         self._written(slot)
         note = self.note(WRITE, write_array, [slot, entry, self._static(tuple(path))], {}, "write")
@@ -305,7 +312,7 @@ class Recording:
         with _Off():
             result = function(*[a._data if isinstance(a, Tensor) else a for a in args])
         if all(self._constant(s) for s in Note(CHECK, None, entries, {}, "", None).slots()):
-            if isinstance(result, np.ndarray) and id(result) not in self.slots:
+            if isinstance(result, np.ndarray) and id(result) not in self.known:
                 self._slot(result, CONSTANT, None, True)
             return result
         note = self.note(CHECK, function, entries, {}, getattr(function, "__name__", "look").strip("_"))
@@ -333,7 +340,7 @@ class Recording:
     def _given(self, value: Any) -> Any:
         """An argument of a function that replays call: computed tensors as slots, those from before as they are."""
         if isinstance(value, Tensor):
-            slot = self.slots.get(id(value._data))
+            slot = self.known.get(id(value._data))
             return value if slot is None or slot.kind in (OUTSIDE, CONSTANT) else slot
         if value.__class__ in (tuple, list):
             return value.__class__(self._given(v) for v in value)
@@ -343,7 +350,7 @@ class Recording:
         """A random key was drawn."""
         if key not in self.keys:  # a checkpoint draws the same again
             note = self.note(DRAW, None, [generator], {}, "key")
-            slot = self.keys[key] = Slot(self.count, None, KEY, note, Storage(None, KEY), False)
+            slot = self.keys[key] = Slot(self.count, None, 0, KEY, note, Storage(None, KEY), False)
             self.count += 1
             note.outs.append(slot)
             note.paths.append(())
@@ -370,7 +377,7 @@ class Recording:
         """A leaf's gradient is about to be read."""
         if self._outside(node) and node not in self.touched:
             self.touched[node] = node.grad is None
-        if node.grad is not None and id(node.grad._data) not in self.slots:
+        if node.grad is not None and id(node.grad._data) not in self.known:
             self._slot(node.grad._data, GRADIENT, node, False)
 
     def gradient_set(self, node: Any, value: Tensor | None) -> None:
@@ -389,7 +396,7 @@ class Recording:
             note = self.note(COPY, copied, [slot], {}, "grad")
             self._result(note, node.grad._data)
         else:
-            target = self.slots[id(node.grad._data)]
+            target = self.known[id(node.grad._data)]
             self._written(target)
             np.add(node.grad._data, d._data, out=node.grad._data)
             node.grad._version[0] = tick()

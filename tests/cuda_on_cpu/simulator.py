@@ -287,7 +287,7 @@ class Function:
                 one = np.array([array.ctypes.data], np.uint64)
             else:  # CuPy's rule: an int is an int64, a float a float64, NumPy scalars are what they are
                 one = np.array([np.int64(value) if type(value) is int else np.float64(value) if type(value) is float else value])
-                dtype = one.dtype.kind + str(one.dtype.itemsize)
+                dtype = one.dtype.kind.replace("V", "s") + str(one.dtype.itemsize)
                 if dtype != wanted and not (wanted[0] == "P" and one.dtype == np.uint64 and not one[0]):
                     raise RuntimeError(f"{self.name}: argument {i} is passed as {one.dtype}, the kernel has {wanted}")
             held.append(one)

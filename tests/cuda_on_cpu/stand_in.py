@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.cuda_on_cpu import simulator
+from tests.cuda_on_cpu import cublas, simulator
 
 SYNCHRONISATIONS = [0]
 
@@ -36,7 +36,7 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
         return {**self._a.__array_interface__, "version": 3, "stream": 1}
 
     def __dlpack__(self, **options: Any) -> Any:
-        return self._a.__dlpack__()
+        return self._a.__dlpack__(max_version=(1, 0))
 
     def __dlpack_device__(self) -> Any:
         return (2, 0)  # kDLCUDA
@@ -329,6 +329,32 @@ class _Part:
         return value if isinstance(value, type) else _function(value)
 
 
+class _Pool:
+    """The memory pool, which holds nothing here."""
+
+    def used_bytes(self) -> int:
+        return 0
+
+    def total_bytes(self) -> int:
+        return 0
+
+    def free_all_blocks(self) -> None:
+        pass
+
+
+class _Exporter:
+    """An object's memory as that of the CPU, which it is."""
+
+    def __init__(self, source: Any) -> None:
+        self.source = source
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return self.source.__dlpack__()
+
+    def __dlpack_device__(self) -> Any:
+        return (1, 0)
+
+
 def make() -> ModuleType:
     """The module."""
     found: Any = _CuPy("cupy")
@@ -340,10 +366,14 @@ def make() -> ModuleType:
     cuda: Any = ModuleType("cupy.cuda")
     cuda.Device, cuda.Stream, cuda.Event = Device, Stream, Event
     cuda.is_available = lambda: True
+    cuda.cublas, cuda.get_cublas_handle = cublas, lambda: 0
     cuda.get_current_stream = Stream
     cuda.runtime = ModuleType("cupy.cuda.runtime")
     cuda.runtime.getDevice, cuda.runtime.getDeviceCount = (lambda: 0), (lambda: 1)
     cuda.runtime.deviceSynchronize = _synchronised
+    cuda.runtime.CUDA_R_32F, cuda.runtime.CUDA_R_64F, cuda.runtime.CUDA_R_16F, cuda.runtime.CUDA_R_16BF = 0, 1, 2, 14
     found.cuda = cuda
-    found.from_dlpack = lambda x: x if isinstance(x, ndarray) else ndarray(np.from_dlpack(x))
+    cuda.runtime.getDeviceProperties = lambda device: {"name": b"a CPU that runs CUDA's threads"}
+    found.get_default_memory_pool = _Pool
+    found.from_dlpack = lambda x: x if isinstance(x, ndarray) else ndarray(np.from_dlpack(_Exporter(x)))
     return found

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.data.augmentation.images import blank
-from chainrule.dtypes import get_default_dtype
+from chainrule.dtypes import REAL, get_default_dtype
 from chainrule.errors import DtypeError, ShapeError, describe
 from chainrule.names import ops
 from chainrule.random import as_generator, key_of
@@ -37,7 +37,7 @@ class Mixing:
         batch, given = ops.as_tensor(examples)._data, ops.as_tensor(labels)._data
         if batch.ndim < 2 or given.ndim not in (1, 2) or len(batch) != len(given):
             raise ShapeError(f"{name}({describe(batch)}, {describe(given)}): takes a batch (N, …) and labels (N) or (N, K)")
-        if batch.dtype.kind != "f":
+        if batch.dtype.kind not in REAL:
             raise DtypeError(f"{name}({describe(batch)}): takes floats; convert first, for example with pictures.float() / 255")
         targets = given if given.ndim == 2 else self.one_hot(given)
         order = ops.randperm(len(batch), generator=self.generator)._data

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from chainrule.dtypes import REAL
 from chainrule.errors import DtypeError, ShapeError, describe
 from chainrule.names import ops
 from chainrule.random import as_generator
@@ -76,7 +77,7 @@ class Transform:
 
     def floats(self, batch: Any) -> Any:
         """The batch itself; DtypeError where its elements are no floats, since what is computed would be none."""
-        if batch.dtype.kind != "f":
+        if batch.dtype.kind not in REAL:
             raise DtypeError(f"{type(self).__name__}({describe(batch)}): takes floats; convert first, for example with "
                              "pictures.float() / 255")
         return batch

@@ -18,7 +18,7 @@ from chainrule.kernels.cpu import jit
 from chainrule.kernels.cpu.arrays import flat, pieces, served
 from chainrule.kernels.cpu.exponential import exp, settled
 from chainrule.kernels.cpu.memory import empty
-from chainrule.kernels.cpu.sums import BLOCK, largest
+from chainrule.kernels.cpu.sums import BLOCK, NEAR, largest
 
 # Squared errors of fewer elements than this are left to NumPy.
 SMALLEST = 1 << 13
@@ -75,31 +75,40 @@ def _rows(task: int, x: Any, target: Any, weight: Any, tops: Any, bottoms: Any, 
     """
     rows, real = target.size, x.dtype.type
     classes = x.size // max(rows, 1)
-    for row in range(task * rows // tasks, (task + 1) * rows // tasks):
-        begin, t = row * classes, target[row]
-        top, exponentials = largest(x, begin, classes), 0.0
-        for left in range(0, classes, BLOCK):
-            first, part = np.uint64(begin + left), real(0)
-            for j in range(np.uint64(min(BLOCK, classes - left))):
-                part += exp(x[first + j] - top)
-            exponentials += part
-        log = np.log(exponentials)
-        tops[row], bottoms[row], losses[row] = top, exponentials, 0
-        if t == ignore_index:
-            continue
-        if t < 0 or t >= classes:
-            sums[task, 2] += 1
-            continue
-        share = weight[t] if weight.size else real(1)
-        loss = share * (settled(top - x[begin + t]) + log)
-        if smoothing != 0:
-            uniform = 0.0  # Σ_c w_c · -log softmax(x)_c
-            for c in range(classes):
-                uniform += (settled(top - x[begin + c]) + log) * (weight[c] if weight.size else real(1))
-            loss = (1 - smoothing) * loss + smoothing / classes * uniform
-        losses[row] = loss
-        sums[task, 0] += loss
-        sums[task, 1] += share
+    near, end = max(1, NEAR // classes), (task + 1) * rows // tasks
+    exponentials, losses_here, shares, wrong = np.empty(near), 0.0, 0.0, 0
+    for begin in range(task * rows // tasks, end, near):
+        past = min(begin + near, end)
+        for row in range(begin, past):
+            tops[row] = largest(x, row * classes, classes)
+        for row in range(begin, past):
+            found, top = 0.0, tops[row]
+            for left in range(0, classes, BLOCK):
+                first, part = np.uint64(row * classes + left), real(0)
+                for j in range(np.uint64(min(BLOCK, classes - left))):
+                    part += exp(x[first + j] - top)
+                found += part
+            exponentials[row - begin] = found
+            bottoms[row] = found
+        for row in range(begin, past):
+            t, start, top, log = target[row], row * classes, tops[row], np.log(exponentials[row - begin])
+            losses[row] = 0
+            if t == ignore_index:
+                continue
+            if t < 0 or t >= classes:
+                wrong += 1
+                continue
+            share = weight[t] if weight.size else real(1)
+            loss = share * (settled(top - x[start + t]) + log)
+            if smoothing != 0:
+                uniform = 0.0  # Σ_c w_c · -log softmax(x)_c
+                for c in range(classes):
+                    uniform += (settled(top - x[start + c]) + log) * (weight[c] if weight.size else real(1))
+                loss = (1 - smoothing) * loss + smoothing / classes * uniform
+            losses[row] = loss
+            losses_here += loss
+            shares += share
+    sums[task, 0], sums[task, 1], sums[task, 2] = losses_here, shares, wrong
 
 
 @jit.tasks

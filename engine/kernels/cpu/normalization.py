@@ -18,7 +18,7 @@ import numpy as np
 from chainrule.kernels.cpu import jit
 from chainrule.kernels.cpu.arrays import flat, pieces, served
 from chainrule.kernels.cpu.memory import empty
-from chainrule.kernels.cpu.sums import BLOCK, DEPTH, empty_into, total, total_of_squares
+from chainrule.kernels.cpu.sums import BLOCK, DEPTH, NEAR, empty_into, total, total_of_squares
 
 # ---- a row at a time: layer norm and, without the mean, rms norm
 
@@ -27,15 +27,17 @@ def _rows(task: int, x: Any, weight: Any, bias: Any, out: Any, means: Any, scale
           tasks: int) -> None:
     """x and out (R · n), weight and bias (n), means and scales (R)."""
     rows, n = means.size, weight.size
-    for row in range(task * rows // tasks, (task + 1) * rows // tasks):
-        begin, mean = row * n, x.dtype.type(0)
-        if centred:
-            mean = x.dtype.type(total(x, begin, n) / n)
-        scale = x.dtype.type(1 / np.sqrt(total_of_squares(x, begin, n, mean) / n + eps))
-        means[row], scales[row] = mean, scale
-        first = np.uint64(begin)
-        for j in range(np.uint64(n)):
-            out[first + j] = (x[first + j] - mean) * scale * weight[j] + bias[j]
+    near, end = max(1, NEAR // n), (task + 1) * rows // tasks
+    for top in range(task * rows // tasks, end, near):
+        past = min(top + near, end)
+        for row in range(top, past):
+            means[row] = x.dtype.type(total(x, row * n, n) / n) if centred else x.dtype.type(0)
+        for row in range(top, past):
+            scales[row] = x.dtype.type(1 / np.sqrt(total_of_squares(x, row * n, n, means[row]) / n + eps))
+        for row in range(top, past):
+            first, mean, scale = np.uint64(row * n), means[row], scales[row]
+            for j in range(np.uint64(n)):
+                out[first + j] = (x[first + j] - mean) * scale * weight[j] + bias[j]
 
 
 @jit.tasks

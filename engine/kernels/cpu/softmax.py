@@ -10,9 +10,9 @@ import numpy as np
 
 from chainrule.kernels.cpu import jit
 from chainrule.kernels.cpu.arrays import alike, flat, pieces
-from chainrule.kernels.cpu.exponential import exp, settled
+from chainrule.kernels.cpu.exponential import exp
 from chainrule.kernels.cpu.memory import empty
-from chainrule.kernels.cpu.sums import BLOCK, largest, total
+from chainrule.kernels.cpu.sums import BLOCK, NEAR, largest, total
 from chainrule.kernels.reference import reductions as reference
 
 # From this many elements on compiled code is quicker than NumPy.
@@ -23,34 +23,52 @@ CURVED = 1 << 7
 def _softmax(task: int, x: Any, out: Any, rows: int, tasks: int) -> None:
     """x and out (rows · n)."""
     n, real = x.size // rows, x.dtype.type
-    for row in range(task * rows // tasks, (task + 1) * rows // tasks):
-        first, top, found = np.uint64(row * n), largest(x, row * n, n), 0.0
-        for left in range(0, n, BLOCK):
-            at, part = first + np.uint64(left), real(0)
-            for j in range(np.uint64(min(BLOCK, n - left))):
-                value = exp(x[at + j] - top)
-                out[at + j] = value
-                part += value
-            found += part
-        share = real(1 / found)
-        for j in range(np.uint64(n)):
-            out[first + j] *= share
+    near, end = max(1, NEAR // n), (task + 1) * rows // tasks
+    tops, shares = np.empty(near, x.dtype), np.empty(near, x.dtype)
+    for begin in range(task * rows // tasks, end, near):
+        past = min(begin + near, end)
+        for row in range(begin, past):
+            tops[row - begin] = largest(x, row * n, n)
+        for row in range(begin, past):
+            found, top = 0.0, tops[row - begin]
+            for left in range(0, n, BLOCK):
+                at, part = np.uint64(row * n + left), real(0)
+                for j in range(np.uint64(min(BLOCK, n - left))):
+                    value = exp(x[at + j] - top)
+                    out[at + j] = value
+                    part += value
+                found += part
+            shares[row - begin] = real(1 / found)
+        for row in range(begin, past):
+            first, share = np.uint64(row * n), shares[row - begin]
+            for j in range(np.uint64(n)):
+                out[first + j] *= share
 
 
 @jit.tasks
 def _log_softmax(task: int, x: Any, out: Any, rows: int, tasks: int) -> None:
     """x and out (rows · n)."""
     n, real = x.size // rows, x.dtype.type
-    for row in range(task * rows // tasks, (task + 1) * rows // tasks):
-        first, top, found = np.uint64(row * n), largest(x, row * n, n), 0.0
-        for left in range(0, n, BLOCK):
-            at, part = first + np.uint64(left), real(0)
-            for j in range(np.uint64(min(BLOCK, n - left))):
-                part += exp(x[at + j] - top)
-            found += part
-        log = real(np.log(found))
-        for j in range(np.uint64(n)):  # two roundings in this order: top + log would lose log's digits
-            out[first + j] = settled(x[first + j] - top) - log
+    near, end = max(1, NEAR // n), (task + 1) * rows // tasks
+    logs = np.empty(near, x.dtype)
+    for begin in range(task * rows // tasks, end, near):
+        past = min(begin + near, end)
+        for row in range(begin, past):
+            first, top = np.uint64(row * n), largest(x, row * n, n)
+            for j in range(np.uint64(n)):  # in memory, so that it is not taken for x - (top + log), which would lose log's digits
+                out[first + j] = x[first + j] - top
+        for row in range(begin, past):
+            found = 0.0
+            for left in range(0, n, BLOCK):
+                at, part = np.uint64(row * n + left), real(0)
+                for j in range(np.uint64(min(BLOCK, n - left))):
+                    part += exp(out[at + j])
+                found += part
+            logs[row - begin] = real(np.log(found))
+        for row in range(begin, past):
+            first, log = np.uint64(row * n), logs[row - begin]
+            for j in range(np.uint64(n)):
+                out[first + j] -= log
 
 
 @jit.tasks

@@ -14,6 +14,9 @@ from numba.extending import intrinsic
 from chainrule.kernels.cpu.jit import jit
 
 BLOCK = 1024
+# Elements of the rows that a kernel sweeps together: they stay in the first cache. A row's maximum, sum and scale wait for one
+# another; those of several rows do not.
+NEAR = 1 << 12
 # Rows that are added to one another in the arrays' own type before they go into float64, where a sum runs down columns.
 DEPTH = 32
 

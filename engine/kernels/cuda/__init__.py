@@ -13,6 +13,22 @@ from typing import Any
 from chainrule.kernels.cuda import definitions
 
 WHERE = {
+    # attention
+    "scaled_dot_product_attention": "attention",
+    "scaled_dot_product_attention_grad": "attention",
+    # channels
+    "batch_norm": "channels",
+    "batch_norm_by_running": "channels",
+    "batch_norm_by_running_grad": "channels",
+    "batch_norm_grad": "channels",
+    "group_norm": "channels",
+    "group_norm_grad": "channels",
+    # convolution
+    "affine_convolution": "convolution",
+    "affine_convolution_grad": "convolution",
+    "convolution": "convolution",
+    "convolution_transpose": "convolution",
+    "convolution_weight": "convolution",
     # elementwise
     "elu": "elementwise",
     "elu_grad": "elementwise",
@@ -42,16 +58,27 @@ WHERE = {
     "add_to_planes": "indexing",
     "getitem_adjoint": "indexing",
     "take_adjoint": "indexing",
+    # linear
+    "linear": "linear",
+    "linear_grad": "linear",
     # losses
     "cross_entropy": "losses",
     "cross_entropy_grad": "losses",
     "squared_error": "losses",
     "squared_error_grad": "losses",
+    # matmul
+    "matmul": "matmul",
     # normalization
     "layer_norm": "normalization",
     "layer_norm_grad": "normalization",
     "rms_norm": "normalization",
     "rms_norm_grad": "normalization",
+    # optimizers
+    "adam_step": "optimizers",
+    "rmsprop_step": "optimizers",
+    "scale_and_clamp": "optimizers",
+    "sgd_step": "optimizers",
+    "sum_of_squares": "optimizers",
     # random
     "dropout": "random",
     "philox": "random",

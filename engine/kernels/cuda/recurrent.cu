@@ -9,8 +9,9 @@
 // Sequences that are over (`lengths`, null where all have T steps) are seen to here, so that the host need not know of them: past
 // its end a sequence's state stays, its output is zero, and so are the gradients before its activations.
 //
-// Shapes: gates (T, N, 4H) of the lstm and (T, N, 3H) of the gru, in the weights' order; states (N, H); outputs and cells (T, N, H).
-// States and outputs have the inputs' type T; cells, and the gradients handed from step to step, are float for 16-bit types.
+// Shapes: gates (T, N, 4H) of the lstm and (T, N, 3H) of the gru, in the weights' order; states (N, H); outputs and cells
+// (T, N, H). States and outputs have the inputs' type T; cells, and the gradients handed from step to step, are float for 16-bit
+// types.
 #include "common.cuh"
 
 // An element of an array that may be absent.

@@ -18,6 +18,7 @@ from typing import Any
 import cupy
 import numpy as np
 
+from chainrule.kernels.cuda.arrays import THREADS, blocks, served, wide
 from chainrule.kernels.cuda.launch import FLOATS, HALVES, Kernel, contiguous, instances
 
 _lstm_step, _lstm_step_grad, _gru_step, _gru_step_grad, _states_before = (
@@ -25,12 +26,6 @@ _lstm_step, _lstm_step_grad, _gru_step, _gru_step_grad, _states_before = (
     for name in ("lstm_step", "lstm_step_grad", "gru_step", "gru_step_grad", "states_before"))
 _rnn_step, _rnn_step_grad = (Kernel("recurrent.cu", name, instances(FLOATS + HALVES, (False, True)))
                              for name in ("rnn_step", "rnn_step_grad"))
-BLOCK = 256
-
-
-def wide(dtype: Any) -> Any:
-    """The dtype in which sums are kept: float32 for the 16-bit ones."""
-    return np.dtype(np.float32) if dtype.itemsize == 2 else dtype
 
 
 def state(given: Any, batch: int, size: int, dtype: Any) -> Any:
@@ -55,7 +50,7 @@ class Sequences:
 
     def run(self, kernel: Kernel, template: tuple[Any, ...], *arguments: Any, rows: int = 1) -> None:
         """Launch a kernel with a thread for each element of a state, `rows` times."""
-        kernel(self.dtype, *template, grid=(-(-self.total // BLOCK), rows), block=(BLOCK,), arguments=arguments)
+        kernel(self.dtype, *template, grid=(*blocks(self.total), rows), block=(THREADS,), arguments=arguments)
 
     def forward(self, kernel: Kernel, template: tuple[Any, ...], h: Any, w_hh: Any, before: tuple[Any, ...], b_ih: Any, b_hh: Any,
                 after: tuple[Any, ...]) -> None:
@@ -109,7 +104,7 @@ class Sequences:
 
 
 def _declines(input: Any, w_hh: Any) -> bool:
-    return not input.size or not w_hh.shape[1] or str(input.dtype) not in FLOATS + HALVES or input.shape[0] > 65535
+    return not input.size or not w_hh.shape[1] or not served(input) or input.shape[0] > 65535
 
 
 def lstm(input: Any, h0: Any, c0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, lengths: Any, state_mask: Any,
