@@ -25,7 +25,7 @@ REGISTERS = 255  # that a thread can have
 SHARED = 48 * 1024  # bytes of static shared memory that a block can have
 # Kernels (source, or source and name) in which ptxas may spill registers to memory, and why. Elsewhere it must not.
 SPILLS = {
-    "normalization.cu normalize_rows": "one value of 4 bytes on sm_90, in two instances that are far from any limit: ptxas's choice",
+    "normalization.cu normalize_rows": "4 bytes on sm_90, in two instances far from any limit: ptxas's choice",
 }
 
 
