@@ -386,5 +386,6 @@ def make() -> ModuleType:
     found.cuda = cuda
     cuda.runtime.getDeviceProperties = lambda device: {"name": b"a CPU that runs CUDA's threads"}
     found.get_default_memory_pool = _Pool
+    cuda.alloc_pinned_memory = bytearray
     found.from_dlpack = lambda x: x if isinstance(x, ndarray) else ndarray(np.from_dlpack(_Exporter(x)))
     return found
