@@ -98,8 +98,13 @@ WHERE = {
     "lstm_grad": "recurrent",
     "rnn": "recurrent",
     "rnn_grad": "recurrent",
+    # reductions
+    "mean": "reductions",
+    "sum": "reductions",
     # resample
     "resample": "resample",
+    # scans
+    "cummax_indices": "scans",
     # softmax
     "log_softmax": "softmax",
     "log_softmax_grad": "softmax",
