@@ -15,7 +15,8 @@ torch.optim in small. `docs/how-it-works.md` says in which order to read the sou
 
 from typing import TYPE_CHECKING, Any
 
-from chainrule import cuda, data, functional, layers, linalg, numpy_protocol, ops, optim, random
+from chainrule import amp, cuda, data, dtypes, functional, layers, linalg, numpy_protocol, ops, optim, random
+from chainrule.amp import GradScaler, autocast
 from chainrule.checkpoint import checkpoint
 from chainrule.derivatives import detect_anomaly, grad
 from chainrule.drawing import draw_graph
@@ -33,7 +34,7 @@ from chainrule.dtypes import (
     set_default_dtype,
     uint8,
 )
-from chainrule.errors import AutogradError, CompileError, DtypeError, ShapeError
+from chainrule.errors import AutogradError, CompileError, DeviceError, DtypeError, KernelError, ShapeError
 from chainrule.functional.similarity import cdist
 from chainrule.fused import Fused, fused
 from chainrule.gradcheck import GradcheckError, check_gradient, gradcheck, gradgradcheck
@@ -71,13 +72,17 @@ from chainrule.transforms import hessian, hvp, jacobian, jvp, vjp
 
 if TYPE_CHECKING:
     from chainrule import onnx as onnx
+
+    bfloat16: dtypes.DType
 else:
     def __getattr__(name: str) -> Any:
-        """`chainrule.onnx` is imported when it is first used: few programs do."""
+        """`chainrule.onnx` is imported when it is first used, and so is what has bfloat16: few programs do."""
         if name == "onnx":
             from importlib import import_module
 
             return import_module("chainrule.onnx")
+        if name == "bfloat16":
+            return dtypes.bfloat16()
         raise AttributeError(f"module 'chainrule' has no attribute {name!r}")
 
 __version__ = "0.1.0"

@@ -9,6 +9,7 @@ import numpy as np
 
 from chainrule import kernels, random
 from chainrule.derivatives import history, walk
+from chainrule.dtypes import REAL
 from chainrule.errors import AutogradError, DtypeError
 from chainrule.fused import pick
 from chainrule.graph import Node, Op, Plan, record, tick, wrap
@@ -101,7 +102,7 @@ def checkpoint(function: Any, *arguments: Any, **options: Any) -> Any:
     shared = record(Several(len(outs)), Plan((), ()), (), border, wrap(outs[0]._data), {}, None)
     shared.kept, shared.shape = (again,), tuple(o.shape for o in outs)
     for i, out in enumerate(outs):
-        if out.dtype.kind == "f":
+        if out.dtype.kind in REAL:
             record(pick, Plan((), ()), (), [shared], out, {"index": i}, None)
     return outs
 

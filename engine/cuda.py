@@ -14,8 +14,8 @@ from typing import Any
 from chainrule import kernels
 from chainrule.state import Flag
 
-__all__ = ["allow_tf32", "atomic_sums", "current_device", "device", "device_count", "empty_cache", "get_device_name",
-           "is_available", "memory_allocated", "memory_reserved", "synchronize"]
+__all__ = ["allow_tf32", "atomic_sums", "compute_capability", "current_device", "device", "device_count", "empty_cache",
+           "get_device_name", "is_available", "memory_allocated", "memory_reserved", "synchronize"]
 
 _NOTHING = nullcontext()
 
@@ -94,6 +94,12 @@ def get_device_name(index: int | None = None) -> str:
     """What the device is called, such as "NVIDIA H100 80GB HBM3"."""
     name = _cupy().cuda.runtime.getDeviceProperties(current_device() if index is None else index)["name"]
     return name.decode() if isinstance(name, bytes) else str(name)
+
+
+def compute_capability(index: int | None = None) -> tuple[int, int]:
+    """The device's compute capability, (9, 0) for an H100: what instructions it has."""
+    text = str(_cupy().cuda.Device(current_device() if index is None else index).compute_capability)
+    return int(text[:-1]), int(text[-1])
 
 
 def synchronize(index: int | None = None) -> None:

@@ -30,9 +30,26 @@ uint8 = np.dtype(np.uint8)
 bool = np.dtype(np.bool_)
 complex128 = np.dtype(np.complex128)
 
+# The kinds of dtypes with fractions, by NumPy's letters. "V" stands for bfloat16, which is not NumPy's own: ml_dtypes has it.
+REAL = "fV"
+FLOATING = "fVc"
+
 _default = [float32]
-_ORDER = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}
+_ORDER = {"b": 0, "u": 1, "i": 1, "f": 2, "V": 2, "c": 3}
 DType = np.dtype[Any]
+
+
+def bfloat16() -> DType:
+    """The dtype bfloat16: float32's range with 8 digits of its fraction. It is `chainrule.bfloat16`, made when first asked for.
+
+    Raises ImportError where the package ml_dtypes is not installed.
+    """
+    try:
+        import ml_dtypes
+    except ImportError as error:
+        raise ImportError('bfloat16 needs the package ml_dtypes: pip install "chainrule[cuda13]", or ml_dtypes alone') from error
+    found: DType = np.dtype(ml_dtypes.bfloat16)
+    return found
 
 
 def get_default_dtype() -> DType:
@@ -54,7 +71,7 @@ def set_default_dtype(dtype: Any) -> None:
     >>> set_default_dtype(float32)
     """
     dtype = as_dtype(dtype)
-    if dtype.kind != "f":
+    if dtype.kind not in REAL:
         raise TypeError(f"set_default_dtype({dtype}): the default dtype must be floating-point, such as float32")
     _default[0] = dtype
 
@@ -63,9 +80,9 @@ def as_dtype(dtype: Any) -> DType:
     """The NumPy dtype for a dtype, a NumPy scalar type, a name, or Python's float (the default), int or bool."""
     if dtype is float:
         return _default[0]
-    found: DType = np.dtype(dtype)
-    if found.kind not in _ORDER:
-        raise TypeError(f"dtype {found} is not one that tensors have: use float16/32/64, an integer type or bool")
+    found: DType = bfloat16() if dtype.__class__ is str and dtype == "bfloat16" else np.dtype(dtype)
+    if found.kind not in _ORDER or (found.kind == "V" and found.name != "bfloat16"):
+        raise TypeError(f"dtype {found} is not one that tensors have: use bfloat16, float16/32/64, an integer type or bool")
     return found
 
 

@@ -21,6 +21,10 @@ class CompileError(RuntimeError):
     """What a compiled step cannot do: follow what Python decides from elements, or repeat what left it unseen."""
 
 
+class DeviceError(RuntimeError):
+    """Tensors of one operation in the memories of several devices."""
+
+
 class KernelError(RuntimeError):
     """A CUDA kernel that could not be compiled or launched."""
 

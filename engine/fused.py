@@ -5,8 +5,9 @@ from typing import Any
 
 from chainrule import kernels
 from chainrule.derivatives import gradients
+from chainrule.dtypes import REAL
 from chainrule.errors import explain
-from chainrule.graph import EXTRA, OUT, SCALARS, UNCHANGING, Node, Op, Plan, convert, kept_values, record, wrap
+from chainrule.graph import EXTRA, OUT, SCALARS, UNCHANGING, Node, Op, Plan, convert, kept_values, record, together, wrap
 from chainrule.kernels import BY_TYPE
 from chainrule.names import ops
 from chainrule.state import Flag, noting, special, state
@@ -85,6 +86,8 @@ class Fused(Op):
         return found
 
     def __call__(self, *inputs: Any, **static: Any) -> Any:
+        if special.count and state.autocast is not None:
+            inputs = state.autocast.inputs(self.name, inputs)
         tensors: list[Any] = []
         arrays: list[Any] = []
         nodes: list[Any] = []
@@ -97,7 +100,7 @@ class Fused(Op):
             if isinstance(t, Tensor):
                 array, node = t._data, t._node if t._view is None else t.node
                 recorded = recorded or node is not None
-                if array.dtype is not dtype and array.dtype.kind == "f":
+                if array.dtype is not dtype and array.dtype.kind in REAL:
                     even = dtype is None or (even and array.dtype == dtype)
                     dtype = array.dtype
                 if backend is None:
@@ -109,6 +112,8 @@ class Fused(Op):
             tensors.append(None)
             arrays.append(None)
             nodes.append(None)
+        if len(BY_TYPE) > 1 and (moved := together(self, tensors)) is not None:
+            return self(*moved, **static)
         flagged = special.count
         recording = noting() if flagged else None
         if flagged and state.tracer is not None and recording is None:

@@ -165,7 +165,8 @@ def gradcheck(func: Any, inputs: Any, *, eps: float | None = None, atol: float |
     True
     """
     try:
-        _gradcheck(func, (inputs,) if isinstance(inputs, Tensor) else tuple(inputs), eps, atol, rtol, nondet_tol, fast_mode,
+        func, inputs = _from_the_host(func, (inputs,) if isinstance(inputs, Tensor) else tuple(inputs))
+        _gradcheck(func, inputs, eps, atol, rtol, nondet_tol, fast_mode,
                    complex_step, check_strides, check_forward_ad)
     except GradcheckError:
         if raise_exception:
@@ -177,6 +178,20 @@ def gradcheck(func: Any, inputs: Any, *, eps: float | None = None, atol: float |
 def _leaves(inputs: tuple[Any, ...], layout: Any = np.array) -> list[Any]:
     """Fresh leaves with the inputs' values; what needs no gradient stays as it is."""
     return [Tensor(layout(t.data), requires_grad=True) if isinstance(t, Tensor) and t.requires_grad else t for t in inputs]
+
+
+def _from_the_host(func: Any, inputs: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
+    """For inputs on a GPU: the function as one of tensors on the CPU, where it is checked, and those inputs."""
+    where = [t.device if isinstance(t, Tensor) else None for t in inputs]
+    if all(device is None or device == "cpu" for device in where):
+        return func, inputs
+
+    def moved(*arguments: Any) -> tuple[Tensor, ...]:
+        found = outputs_of(func, [a if d is None else a.to(d) for a, d in zip(arguments, where, strict=True)])
+        return tuple(t.cpu() for t in found)
+
+    return moved, tuple(t if d is None else t.detach().cpu().requires_grad_(t.requires_grad)
+                        for t, d in zip(inputs, where, strict=True))
 
 
 def _gradcheck(func: Any, inputs: tuple[Any, ...], eps: Any, atol: Any, rtol: Any, nondet_tol: float, fast_mode: bool,
@@ -326,7 +341,7 @@ def gradgradcheck(func: Any, inputs: Any, grad_outputs: Any = None, **options: A
     >>> cr.gradgradcheck(lambda x: x.sin() * x, (x,))
     True
     """
-    inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    func, inputs = _from_the_host(func, (inputs,) if isinstance(inputs, Tensor) else tuple(inputs))
     wanted = [j for j, t in enumerate(inputs) if isinstance(t, Tensor) and t.requires_grad]
     with enable_grad():
         outputs = [o for o in outputs_of(func, _leaves(inputs))]

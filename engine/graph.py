@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from chainrule import dtypes, kernels
-from chainrule.errors import AutogradError, DtypeError, ShapeError, explain
+from chainrule.dtypes import FLOATING, REAL
+from chainrule.errors import AutogradError, DeviceError, DtypeError, ShapeError, describe, explain
 from chainrule.kernels import BY_TYPE
 from chainrule.names import autograd, ops
 from chainrule.state import Flag, noting, special, state
@@ -326,6 +327,8 @@ class Op:
         return Plan(tuple(keep), tuple(calls)) if calls else None
 
     def __call__(self, *inputs: Any, **static: Any) -> Tensor:
+        if special.count and state.autocast is not None:
+            inputs = state.autocast.inputs(self.name, inputs)
         arrays: list[Any] = []
         nodes: list[Any] = []
         pattern, bit = 0, 1  # which inputs have nodes, as bits
@@ -344,14 +347,16 @@ class Op:
                         even = False
             elif t.__class__ in SCALARS:
                 array, node = t, None
-                if dtype is None or t.__class__ is complex:
+                if dtype is None or dtype.kind == "V" or t.__class__ is complex:
                     even = False
             else:
                 return self(*[convert(self, t) for t in inputs], **static)
             arrays.append(array)
             nodes.append(node)
             bit <<= 1
-        if not even or (dtype.kind != "f" and (self.floats or len(arrays) > 1)):
+        if len(BY_TYPE) > 1 and (moved := together(self, inputs)) is not None:
+            return self(*moved, **static)
+        if not even or (dtype.kind not in REAL and (self.floats or len(arrays) > 1)):
             arrays = self._harmonise(arrays)
         flagged = special.count
         xp = BY_TYPE.get(arrays[0].__class__) or kernels.of(_first(arrays))
@@ -373,7 +378,7 @@ class Op:
             out._version = [-1]
         if pattern and state.recording:
             plan = self.plans[pattern]
-            if plan is not None and data.dtype.kind in "fc":
+            if plan is not None and data.dtype.kind in FLOATING:
                 record(self, plan, inputs, nodes, out, static, xp)
         if flagged and state.tracer is not None:
             state.tracer.called(self, inputs, arrays, static, out, xp)
@@ -396,7 +401,7 @@ class Op:
         out = list(arrays)
         for i in which:
             if out[i].__class__ in SCALARS:
-                if common.kind not in "fc" or not strong:
+                if common.kind not in "fc" or not strong:  # NumPy takes bfloat16 for no float: there too
                     out[i] = common.type(out[i])
             elif out[i].dtype != common:
                 out[i] = out[i].astype(common)
@@ -475,6 +480,21 @@ def convert(op: Op, value: Any) -> Any:
     if hasattr(value, "__array__"):
         return autograd.as_tensor(np.asarray(value))
     raise DtypeError(f"{op.name}: expected a tensor, an array or a number, got {type(value).__name__} {value!r:.60}")
+
+
+def together(op: Op, inputs: Any) -> list[Any] | None:
+    """None where all tensors among the inputs are on one device, else the inputs with 0-d tensors of the CPU moved to the GPU.
+
+    Raises DeviceError where more than that would have to be moved.
+    """
+    kinds = {t._data.__class__ for t in inputs if isinstance(t, Tensor)}
+    if len(kinds) < 2:
+        return None
+    device = next(t.device for t in inputs if isinstance(t, Tensor) and t.is_cuda)
+    if any(isinstance(t, Tensor) and not t.is_cuda and t.ndim for t in inputs):
+        where = ", ".join(f"{describe(t)} on {t.device}" for t in inputs if isinstance(t, Tensor))
+        raise DeviceError(f"{op.name}: the tensors are on different devices: {where}; move them to one, with .to({str(device)!r})")
+    return [ops.to(t, device) if isinstance(t, Tensor) else t for t in inputs]
 
 
 autograd.leaf, autograd.tick = leaf, tick

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from chainrule import graph, kernels
+from chainrule.dtypes import REAL
 from chainrule.errors import explain
 from chainrule.graph import UNCHANGING, Op, call_site, share
 from chainrule.kernels import BY_TYPE
@@ -36,9 +37,9 @@ class Unary(Op):
             recording = state.recording
             if state.backend is not None:
                 xp = kernels.forced(xp)
-            if state.tracer is not None:
+            if state.tracer is not None or state.autocast is not None:
                 return Op.__call__(self, a, **static)
-        if xp is None or (self.floats and array.dtype.kind != "f"):
+        if xp is None or (self.floats and array.dtype.kind not in REAL):
             return Op.__call__(self, a, **static)
         try:
             kernel = getattr(xp, self.name)
@@ -112,9 +113,9 @@ class Binary(Op):
             recording = state.recording
             if state.backend is not None:
                 xp = kernels.forced(xp)
-            if state.tracer is not None:
+            if state.tracer is not None or state.autocast is not None:
                 return Op.__call__(self, a, b, **static)
-        if xp is None or (self.floats and dtype.kind != "f"):
+        if xp is None or (self.floats and dtype.kind not in REAL):
             return Op.__call__(self, a, b, **static)
         try:
             kernel = getattr(xp, self.name)

@@ -31,7 +31,7 @@ SKELETON = "chainrule"  # the metadata entry that holds what `save` saved, below
 
 def contiguous(name: str, value: Any) -> Any:
     """The array of a tensor in C order: the library writes the bytes in memory as they lie, whatever the strides."""
-    array = value._data if isinstance(value, Tensor) else value
+    array = value.detach().cpu()._data if isinstance(value, Tensor) else value
     if not isinstance(array, np.ndarray):
         raise DtypeError(f"save_file: {name!r} is a {type(value).__name__}; the values are tensors or arrays, save() "
                          "takes others")
@@ -214,7 +214,7 @@ class _Skeleton:
     def tensor(self, value: Any, path: tuple[Any, ...]) -> str:
         """The name under which a tensor is saved: its path, made unique."""
         if id(value) not in self.names:
-            array = value._data if isinstance(value, Tensor) else value
+            array = value.detach().cpu()._data if isinstance(value, Tensor) else value
             if array.dtype.name not in DTYPES.values():
                 raise DtypeError(f"save: {_where(path)} ({describe(array)}) has a dtype that the format cannot hold; "
                                  "convert it first")

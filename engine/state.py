@@ -15,6 +15,7 @@ class State(threading.local):
     recomputing: bool = False  # a checkpoint runs its function again: running statistics stay as they are
     anomaly: bool = False  # inside detect_anomaly: look for NaN in every gradient
     tracer: Any = None  # a chainrule.tracing.Trace that wants to know of every op
+    autocast: Any = None  # a chainrule.amp.Casts, inside `autocast`
     tf32: bool = False  # inside cuda.allow_tf32: tensor cores may round float32 before they multiply
     generator: Any = None  # what random draws come from inside random.drawing_from
 

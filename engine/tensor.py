@@ -4,7 +4,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from chainrule.dtypes import DType, as_dtype, get_default_dtype, int64
+from chainrule.dtypes import REAL, DType, as_dtype, get_default_dtype, int64
 from chainrule.dtypes import bool as bool_dtype
 from chainrule.errors import AutogradError, DtypeError, ShapeError
 from chainrule.kernels import BY_TYPE, is_array
@@ -172,7 +172,7 @@ class Tensor(TensorMethods):
 
     def is_floating_point(self) -> bool:
         """Whether the dtype is a float (and gradients are possible)."""
-        return self.dtype.kind == "f"
+        return self.dtype.kind in REAL
 
     def is_contiguous(self) -> bool:
         """Whether the elements lie in C order without gaps."""
@@ -196,7 +196,7 @@ class Tensor(TensorMethods):
         """
         node = self.node
         if requires_grad and node is None:
-            if self.dtype.kind != "f":
+            if self.dtype.kind not in REAL:
                 raise DtypeError(f"requires_grad: only floating-point tensors have gradients, this one is {self.dtype}; "
                                  "convert it first, for example with .float()")
             self._node, self._view = autograd.leaf(self._data), None  # a leaf, no longer a view of something constant

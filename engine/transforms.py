@@ -7,6 +7,7 @@ import numpy as np
 from chainrule.derivatives import grad, gradients, history
 from chainrule.errors import AutogradError, DtypeError, ShapeError
 from chainrule.graph import Node, enable_grad, wrap
+from chainrule.kernels import is_array
 from chainrule.names import ops
 from chainrule.state import Flag, noting
 from chainrule.tensor import Tensor
@@ -41,10 +42,10 @@ def _vectors(op: str, v: Any, like: tuple[Tensor, ...], of: str) -> tuple[Tensor
         if len(like) != 1 or like[0].numel() != 1:
             raise AutogradError(f"{op}: v may only be left out where the {of} is a single element; pass one of its shape")
         return (wrap(np.ones_like(like[0]._data)),)
-    listed = (v,) if isinstance(v, Tensor | np.ndarray) else tuple(v)
+    listed = (v,) if isinstance(v, Tensor) or is_array(v) else tuple(v)
     if len(listed) != len(like):
         raise ShapeError(f"{op}: {len(like)} {of}s but {len(listed)} vectors")
-    found = tuple(t if isinstance(t, Tensor) else wrap(np.asarray(t)) for t in listed)
+    found = tuple(t if isinstance(t, Tensor) else wrap(t if is_array(t) else np.asarray(t)) for t in listed)
     for i, (t, l) in enumerate(zip(found, like, strict=True)):
         if t.shape != l.shape:
             raise ShapeError(f"{op}: vector {i} has shape {t.shape}, the {of} has {l.shape}")
@@ -97,7 +98,8 @@ def push(node: Node, tangents: list[Any]) -> Any:
     if op.word == "linear" and len(tangents) == 1 and op.forward is None:
         return op(tangents[0], **node.static)
     shapes = [node.shape] if op.outputs == 1 else list(node.shape)
-    seeds = [Tensor(np.zeros(shape, node.dtype), requires_grad=True) for shape in shapes]
+    beside = next(t for t in tangents if t is not None)
+    seeds = [ops.zeros_like(beside, node.dtype, requires_grad=True, shape=shape) for shape in shapes]
     tangent_of = {p: t for p, t in zip(node.parents, tangents, strict=True) if p in moving}
     pulled = op.vjp(node, seeds[0] if op.outputs == 1 else seeds, ops, moving)
     total = sum_of([ops.sum(d * tangent_of[parent]) for parent, d in pulled])
@@ -178,7 +180,7 @@ def jacobian(func: Any, inputs: Any, create_graph: bool = False, strict: bool = 
     for output in outputs:
         collected: list[list[Tensor]] = [[] for _ in xs]
         for k in range(output.numel()):
-            seed = np.zeros(output.shape, output.dtype)
+            seed = np.zeros_like(output._data, order="C")
             seed.reshape(-1)[k] = 1
             found = [None] * len(xs) if output.node is None else gradients(
                 [(output.node, wrap(seed) if create_graph else seed)], [x.node for x in xs], create_graph, True)
@@ -187,7 +189,7 @@ def jacobian(func: Any, inputs: Any, create_graph: bool = False, strict: bool = 
         blocks = []
         for column, x in zip(collected, xs, strict=True):
             shape = (*output.shape, *x.shape)
-            blocks.append(ops.reshape(ops.stack(column), shape) if column else wrap(np.zeros(shape, output.dtype)))
+            blocks.append(ops.reshape(ops.stack(column), shape) if column else ops.zeros_like(output, shape=shape))
         rows.append(_unpack(tuple(blocks), single))
     return _unpack(tuple(rows), single_output)
 

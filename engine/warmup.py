@@ -32,7 +32,7 @@ def leaf(*shape: int) -> Tensor:
 
 @row
 def _linear() -> Any:
-    return F.linear(leaf(256, 256), leaf(256, 256), leaf(256))
+    return F.linear(leaf(256, 256), leaf(256, 256), leaf(256)), F.linear(leaf(64, 256), leaf(256, 256), leaf(256))
 
 
 @row

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule import functional as F
+from chainrule.dtypes import REAL
 from chainrule.errors import DtypeError, ShapeError, describe
 from chainrule.layers import initializers as init
 from chainrule.layers.configured import Configured
@@ -88,6 +89,8 @@ def hides_what_comes_later(mask: Tensor, said: bool) -> bool:
         return False
     if special.count and state.tracer is not None and noting() is None and state.tracer.open(mask):
         return said  # an exported file is for other masks too, about which nothing else is known
+    if mask.is_cuda:
+        return said  # to look would be to wait for the GPU
     return bool(look(_is_causal, mask))
 
 
@@ -111,7 +114,7 @@ def check_mask(name: str, mask: Any, *shapes: tuple[int, ...]) -> Tensor:
     if found.shape not in shapes:
         raise ShapeError(f"MultiheadAttention: {name} is {describe(found)}, it must have the shape "
                          f"{' or '.join(map(str, shapes))}")
-    if found.dtype.kind not in "bf":
+    if found.dtype.kind not in REAL + "b":
         raise DtypeError(f"MultiheadAttention: {name} is {found.dtype}; it must be bools (True: may not attend) or "
                          "floats to add")
     return found

@@ -13,6 +13,7 @@ import numpy as np
 
 from chainrule import dtypes
 from chainrule.derivatives import clear_gradients
+from chainrule.dtypes import REAL
 from chainrule.errors import DtypeError, describe
 from chainrule.graph import no_grad
 from chainrule.layers.hooks import Hooked, call_with_hooks
@@ -302,7 +303,7 @@ class Module(Hooked, Paths):
                 device = target
             else:
                 dtype = target
-        if dtype is not None and (dtype := dtypes.as_dtype(dtype)).kind != "f":
+        if dtype is not None and (dtype := dtypes.as_dtype(dtype)).kind not in REAL:
             raise DtypeError(f"to({dtype}): parameters are floating-point; integer buffers keep their dtype")
 
         def convert(tensor: Tensor) -> Tensor:
@@ -318,6 +319,14 @@ class Module(Hooked, Paths):
                 for name, buffer in module._own_buffers():
                     setattr(module, name, convert(buffer))
         return self
+
+    def cpu(self) -> Self:
+        """Parameters and buffers on the CPU: `to("cpu")`."""
+        return self.to("cpu")
+
+    def cuda(self, device: int = 0) -> Self:
+        """Parameters and buffers on a GPU: `to("cuda:0")`."""
+        return self.to(f"cuda:{device}")
 
     def double(self) -> Self:
         """Parameters and buffers as float64: `to(float64)`."""

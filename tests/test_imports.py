@@ -14,7 +14,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("kernels",), ("cuda",), ("names",), ("registry",), ("methods",),
     ("tensor",), ("graph",), ("quick",), ("derivatives",), ("fused",), ("random",), ("checkpoint",), ("ops",), ("functional",),
     ("numpy_protocol", "tracing"),
-    ("transforms",), ("gradcheck", "drawing", "data", "linalg", "serialization", "threads"),
+    ("transforms", "amp"), ("gradcheck", "drawing", "data", "linalg", "serialization", "threads"),
     ("layers", "optim"), ("onnx",), ("replay",),
     ("",), ("demo", "warmup"), ("__main__",),
 )

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.dtypes import FLOATING
 from chainrule.errors import DtypeError, ShapeError
 from chainrule.names import ops
 from chainrule.ops import activations as rows
@@ -33,7 +34,7 @@ def _apply(op: Any, input: Any, inplace: bool, **options: Any) -> Tensor:
 def floating(op: str, input: Any) -> Tensor:
     """The input as a tensor; DtypeError for integers and bools."""
     found: Tensor = input if isinstance(input, Tensor) else ops.as_tensor(input)
-    if found._data.dtype.kind not in "fc":
+    if found._data.dtype.kind not in FLOATING:
         raise DtypeError(f"{op}: the input is {found.dtype}, it must be floating-point; convert it first, "
                          "for example with .float()")
     return found

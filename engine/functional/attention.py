@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.dtypes import FLOATING
 from chainrule.errors import DtypeError, ShapeError, describe
 from chainrule.names import ops
 from chainrule.ops import attention as rows
@@ -41,7 +42,7 @@ def scaled_dot_product_attention(query: Any, key: Any, value: Any, attn_mask: An
         if t.ndim < 2 + enable_gqa:
             axes = "(..., heads, length, features)" if enable_gqa else "(..., length, features)"
             raise ShapeError(f"{NAME}: the {name} must have the axes {axes}, it is {describe(t)}")
-        if t.dtype.kind not in "fc":
+        if t.dtype.kind not in FLOATING:
             raise DtypeError(f"{NAME}: the {name} must be of floats, it is {describe(t)}; convert it with .float()")
     if not 0 <= dropout_p <= 1:
         raise ValueError(f"{NAME}: dropout_p={dropout_p} is a probability, from 0 to 1")
@@ -49,7 +50,7 @@ def scaled_dot_product_attention(query: Any, key: Any, value: Any, attn_mask: An
         if is_causal:
             raise ValueError(f"{NAME}: attn_mask and is_causal=True exclude each other; put that part into the mask")
         attn_mask = ops.as_tensor(attn_mask)
-        if attn_mask.dtype.kind not in "bfc":
+        if attn_mask.dtype.kind not in FLOATING + "b":
             raise DtypeError(f"{NAME}: attn_mask is {attn_mask.dtype}; it must be bools (True: take part) or "
                              "floats to add")
     _check_shapes(query, key, value, attn_mask, enable_gqa)

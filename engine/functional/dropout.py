@@ -7,6 +7,7 @@ function of a key that the node remembers, so it takes no memory, and a recomput
 from math import sqrt
 from typing import Any
 
+from chainrule.dtypes import FLOATING
 from chainrule.errors import DtypeError, ShapeError, describe
 from chainrule.names import ops
 from chainrule.random import Generator, key_of
@@ -20,7 +21,7 @@ def _checked(name: str, input: Any, p: float) -> Tensor:
     input = ops.as_tensor(input)
     if not 0 <= p <= 1:
         raise ValueError(f"{name}(p={p}): a probability lies between 0 and 1")
-    if input.dtype.kind not in "fc":
+    if input.dtype.kind not in FLOATING:
         raise DtypeError(f"{name}({describe(input)}): takes floats; convert it with .float()")
     found: Tensor = input
     return found

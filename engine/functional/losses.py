@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.dtypes import FLOATING
 from chainrule.errors import DtypeError, ShapeError, broadcast_advice, warn
 from chainrule.functional.activations import floating
 from chainrule.graph import no_grad
@@ -56,7 +57,7 @@ def other_name(name: str, names: tuple[str, str]) -> str:
 
 def floating_target(op: str, target: Tensor) -> Tensor:
     """The target, which must be floating-point."""
-    if target.dtype.kind not in "fc":
+    if target.dtype.kind not in FLOATING:
         raise DtypeError(f"{op}: the target is {target.dtype}, it must be floating-point like the input; use "
                          "target.float()")
     return target

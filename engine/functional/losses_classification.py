@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.dtypes import FLOATING, REAL
 from chainrule.errors import DtypeError, ShapeError
 from chainrule.functional.activations import floating, logsigmoid
 from chainrule.functional.losses import floating_target, pair, reduction_of
@@ -115,7 +116,7 @@ def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, s
     input, target = floating("cross_entropy", input), ops.as_tensor(target)
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing={label_smoothing} must lie between 0 and 1")
-    if target.dtype.kind in "fc":
+    if target.dtype.kind in FLOATING:
         return _cross_entropy_of_probabilities(input, target, weight, reduction, label_smoothing)
     logits, indices = _rows("cross_entropy", input, target, ignore_index)
     loss = rows.cross_entropy(logits, indices, _class_weight("cross_entropy", weight, logits.shape[1]),
@@ -156,7 +157,7 @@ def _equal_shapes(op: str, input: Any, target: Any) -> tuple[Tensor, Tensor]:
 
 def _check_probabilities(values: Any) -> None:
     """ValueError where an element is no probability."""
-    if values.dtype.kind == "f" and ((values < 0) | (values > 1)).any():
+    if values.dtype.kind in REAL and ((values < 0) | (values > 1)).any():
         wrong = values[(values < 0) | (values > 1)][0]
         raise ValueError(f"binary_cross_entropy: the input must hold probabilities, between 0 and 1, but has {wrong}; for "
                          "logits use binary_cross_entropy_with_logits")

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.dtypes import FLOATING
 from chainrule.errors import DtypeError, ShapeError
 from chainrule.functional.windows import Sizes, batched, sizes_of, unbatched, windows
 from chainrule.kernels.reference.pooling import adaptive_windows
@@ -59,7 +60,7 @@ def _max_pool(op: str, rank: int, input: Any, kernel_size: Any, stride: Any, pad
 def _average(op: str, rank: int, input: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool,
              count_include_pad: bool, divisor: int | None) -> Tensor:
     input, keep = batched(op, input, rank)
-    if input.dtype.kind not in "fc":
+    if input.dtype.kind not in FLOATING:
         raise DtypeError(f"{op}: the input is {input.dtype}, it must be floating-point; convert it with .float()")
     if divisor == 0:
         raise ValueError(f"{op}: divisor_override must not be 0")
@@ -80,7 +81,7 @@ def _adaptive_sizes(op: str, rank: int, input: Tensor, output_size: Any) -> Size
 
 def _adaptive_average(op: str, rank: int, input: Any, output_size: Any) -> Tensor:
     input, keep = batched(op, input, rank)
-    if input.dtype.kind not in "fc":
+    if input.dtype.kind not in FLOATING:
         raise DtypeError(f"{op}: the input is {input.dtype}, it must be floating-point; convert it with .float()")
     size, spatial = _adaptive_sizes(op, rank, input, output_size), input.shape[2:]
     if all(o and not n % o for n, o in zip(spatial, size)):  # windows side by side

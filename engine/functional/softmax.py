@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.arguments import axis_of
+from chainrule.dtypes import REAL
 from chainrule.errors import ShapeError, warn
 from chainrule.functional.activations import floating
 from chainrule.names import ops
@@ -102,7 +103,7 @@ def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: floa
     uniform = ops.rand(*logits.shape, dtype=np.float64, device=logits.device)  # from [0, 1); the same for every dtype
     uniform = ops.clamp(uniform, 2.0**-54)
     noise = -ops.log(-ops.log(uniform))
-    if logits.dtype.kind == "f":
+    if logits.dtype.kind in REAL:
         noise = noise.to(logits.dtype)
     soft: Tensor = ops.softmax((logits + noise) / tau, axis)
     if not hard:

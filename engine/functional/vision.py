@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.dtypes import FLOATING
 from chainrule.errors import DtypeError, ShapeError
 from chainrule.functional.pooling import area_taps
 from chainrule.functional.windows import Sizes, batched, sizes_of, unbatched, windows
@@ -159,7 +160,7 @@ def interpolate(input: Tensor, size: Any = None, scale_factor: Any = None, mode:
     if len(spatial) not in RANKS[mode] or 0 in spatial:
         raise ShapeError(f"interpolate: the input has shape {input.shape}; mode={mode!r} takes (batch, channels) and "
                          f"{' or '.join(map(str, RANKS[mode]))} spatial axes with elements")
-    if input.dtype.kind not in "fc":
+    if input.dtype.kind not in FLOATING:
         raise DtypeError(f"interpolate: the input is {input.dtype}, it must be floating-point; convert it with "
                          ".float()")
     if align_corners is not None and mode in ("nearest", "nearest-exact", "area"):

@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+from chainrule.dtypes import REAL
 from chainrule.errors import ShapeError
 from chainrule.names import ops
 from chainrule.numpy_protocol.dispatch import answer
@@ -47,7 +48,7 @@ def _trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any =
 def _floats(a: Any) -> Any:
     """Norms are of floats: integers are converted."""
     x = ops.as_tensor(a)
-    return x if x.dtype.kind == "f" else x.to(float)
+    return x if x.dtype.kind in REAL else x.to(float)
 
 
 def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:

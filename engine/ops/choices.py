@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.dtypes import REAL
 from chainrule.errors import DtypeError
 from chainrule.graph import Op
 from chainrule.names import ops
@@ -109,7 +110,7 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Tensor:
     min, max = (b.item() if isinstance(b, np.generic) else b for b in (min, max))
     bounds = [b for b in (min, max) if b is not None]
     if all(isinstance(b, int | float) for b in bounds):
-        if input.dtype.kind != "f" and any(isinstance(b, float) for b in bounds):
+        if input.dtype.kind not in REAL and any(isinstance(b, float) for b in bounds):
             input = input.to(float)
         return _clip(input, min=min, max=max)
     if min is not None:

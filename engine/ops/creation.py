@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from chainrule import cuda, dtypes, kernels
+from chainrule.dtypes import FLOATING, REAL
 from chainrule.errors import DtypeError, ShapeError, describe, warn
 from chainrule.graph import Op
 from chainrule.kernels.reference.devices import array_module, move
@@ -14,28 +15,56 @@ from chainrule.registry import public
 from chainrule.state import check, noting, state
 from chainrule.tensor import Device, Tensor
 
-__all__ = ["arange", "as_tensor", "astype", "empty", "empty_like", "eye", "from_dlpack", "from_numpy", "full",
-           "full_like",
-           "linspace", "logspace", "one_hot", "ones", "ones_like", "tensor", "to", "zeros", "zeros_like"]
+__all__ = ["arange", "as_tensor", "astype", "empty", "empty_like", "eye", "from_dlpack", "from_numpy", "full", "full_like",
+           "get_default_device", "linspace", "logspace", "one_hot", "ones", "ones_like", "set_default_device", "tensor", "to",
+           "zeros", "zeros_like"]
 
 CUDA = 2  # what DLPack calls memory of a CUDA device
 
 # ---- what the functions share
 
 
+_default_device: list[Device | None] = [None]
+
+
+def set_default_device(device: Any) -> None:
+    """Make new tensors on this device where no other is said: what `tensor`, `zeros`, `rand`, … return, and layers' parameters.
+
+    "cpu", "cuda", "cuda:1"; None goes back to the CPU. Arrays that are wrapped (`from_numpy`, `from_dlpack`) stay where
+    they are, and what is made like a tensor (`zeros_like`, `new_zeros`) is made beside it. Raises RuntimeError
+    for a device that is not there.
+
+    >>> import chainrule as cr
+    >>> cr.set_default_device("cpu"); cr.zeros(1).device
+    'cpu'
+    """
+    found = check_device("set_default_device", "cpu" if device is None else device)
+    _default_device[0] = None if found == "cpu" else found
+
+
+def get_default_device() -> Device:
+    """Where new tensors are made: "cpu" unless `set_default_device` said otherwise.
+
+    >>> get_default_device()
+    'cpu'
+    """
+    return _default_device[0] or Device("cpu")
+
+
 def check_device(name: str, device: Any) -> Device | None:
-    """The device, None for None. RuntimeError where it is not there."""
+    """The device; for None the default one, None for the CPU where that is it. RuntimeError where it is not there."""
     if device is None:
-        return None
+        return _default_device[0]
     found = Device(device)
     if found.type == "cuda" and (found.index or 0) >= (count := cuda.device_count()):
-        raise RuntimeError(f"{name}(device={str(device)!r}): " + (f"there are {count} CUDA devices" if count else cuda.why_not()))
+        why = f"there is no such CUDA device, they go up to cuda:{count - 1}" if count else cuda.why_not()
+        raise RuntimeError(f"{name}(device={str(device)!r}): {why}")
     return found
 
 
 def made(name: str, array: Any, device: Any = None, requires_grad: bool = False) -> Tensor:
     """The new array as a tensor on a device (None: where it is), a leaf where `requires_grad`."""
-    device = check_device(name, device)
+    device = check_device(name, device) if device is not None or array.__class__ is np.ndarray else None
     return Tensor(array if device is None else move(array, device=device), requires_grad)
 
 
@@ -49,7 +78,7 @@ def constant(values: Any, beside: Tensor) -> Tensor:
 def float_dtype(name: str, dtype: Any) -> dtypes.DType:
     """A floating-point dtype, the default for None. DtypeError for another kind."""
     found = dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype)
-    if found.kind != "f":
+    if found.kind not in REAL:
         raise DtypeError(f"{name}: the values are real numbers, dtype {found} cannot hold them; use a float dtype")
     return found
 
@@ -131,7 +160,7 @@ def from_python(data: Any, default: bool) -> Any:
         array = np.asarray(data)
     except ValueError:
         raise ShapeError("tensor: the nested lists have different lengths at the same depth; pad them first") from None
-    if array.dtype.kind not in "biufc":
+    if array.dtype.kind not in FLOATING + "biu":
         raise DtypeError(f"tensor: elements must be numbers or bools, got {data!r:.60}")
     if default and array.dtype == np.float64 and not _has_numpy(data):
         array = array.astype(dtypes.get_default_dtype())
@@ -160,7 +189,7 @@ def from_numpy(ndarray: Any) -> Tensor:
     if not isinstance(ndarray, np.ndarray):
         raise DtypeError(f"from_numpy: takes a NumPy array, got {type(ndarray).__name__}; tensor() takes lists and "
                          "numbers")
-    if ndarray.dtype.kind not in "biufc":
+    if ndarray.dtype.kind not in FLOATING + "biu":
         raise DtypeError(f"from_numpy({describe(ndarray)}): elements must be numbers or bools")
     return Tensor(ndarray)
 
@@ -310,11 +339,11 @@ def full_like(input: Any, fill_value: Any, dtype: Any = None, device: Any = None
 
 
 def _like(name: str, input: Any, value: Any, dtype: Any, device: Any, requires_grad: bool, shape: Any) -> Tensor:
-    data = as_tensor(input)._data
-    found = None if dtype is None else dtypes.as_dtype(dtype)
+    input = as_tensor(input)
+    data, found = input._data, None if dtype is None else dtypes.as_dtype(dtype)
     module = array_module(None if isinstance(data, np.ndarray) else "cuda")
     array = module.zeros_like(data, found, shape=shape) if value == 0 else module.full_like(data, value, found, shape=shape)
-    return made(name, array, device, requires_grad)
+    return made(name, array, input.device if device is None else device, requires_grad)
 
 
 # ---- ranges
@@ -458,7 +487,7 @@ def to(input: Tensor, *where: Any, dtype: Any = None, device: Any = None, copy: 
             device = target
         else:
             dtype = target
-    device = check_device("to", device)
+    device = None if device is None else check_device("to", device)
     found = input
     if dtype is not None and dtypes.as_dtype(dtype) != found.dtype:
         found = astype(found, dtype)

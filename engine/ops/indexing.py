@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.dtypes import FLOATING
 from chainrule.errors import DtypeError, ShapeError
 from chainrule.graph import Op
 from chainrule.kernels import is_array
@@ -114,7 +115,7 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Tensor:
         raise ShapeError(f"masked_fill: the value has shape {value.shape}, it must be a single one; see where()")
     if isinstance(value, Tensor):
         value = value if value.dtype.kind == "c" else value.to(input.dtype)
-    elif isinstance(value, float) and input.dtype.kind not in "fc":
+    elif isinstance(value, float) and input.dtype.kind not in FLOATING:
         raise DtypeError(f"masked_fill: {value} does not fit into a {input.dtype} tensor")
     return ops.where(mask, value, input)
 

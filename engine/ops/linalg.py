@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.arguments import axis_of
+from chainrule.dtypes import FLOATING
 from chainrule.errors import DtypeError, ShapeError, describe
 from chainrule.graph import Op
 from chainrule.names import ops
@@ -299,7 +300,7 @@ def cholesky(input: Any, upper: bool = False) -> Tensor:
 
 def _floating(name: str, x: Any, dtype: Any) -> Tensor:
     x = ops.as_tensor(x) if dtype is None else ops.as_tensor(x).to(dtype)
-    if x.dtype.kind not in "fc":
+    if x.dtype.kind not in FLOATING:
         raise DtypeError(f"{name}({describe(x)}): takes floating-point tensors; convert it with .float()")
     found: Tensor = x
     return found

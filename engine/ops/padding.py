@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.arguments import axes_of, one_of
+from chainrule.dtypes import FLOATING
 from chainrule.errors import DtypeError, ShapeError
 from chainrule.graph import Op
 from chainrule.methods.typed import ops
@@ -108,7 +109,7 @@ def pad(input: Any, pad: Any, mode: str = "constant", value: Any = None) -> Tens
         pairs = [(max(before, 0), max(after, 0)) for before, after in pairs]
     if mode == "constant":
         fill = 0 if value is None else value
-        if isinstance(fill, float) and input.dtype.kind not in "fc" and fill != int(fill):
+        if isinstance(fill, float) and input.dtype.kind not in FLOATING and fill != int(fill):
             raise DtypeError(f"pad: value={fill} does not fit into a {input.dtype} tensor")
         return _pad_constant(input, widths=tuple(pairs), value=fill)
     for axis, (before, after) in enumerate(pairs):

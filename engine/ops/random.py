@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from chainrule import cuda, dtypes
+from chainrule.dtypes import REAL
 from chainrule.errors import DtypeError, ShapeError, describe
 from chainrule.graph import Op
 from chainrule.names import ops
@@ -187,7 +188,7 @@ def bernoulli(input: Any, p: float | None = None, *, generator: Generator | None
     """
     input = ops.as_tensor(input)
     data = input._data
-    if p is None and data.dtype.kind != "f":
+    if p is None and data.dtype.kind not in REAL:
         raise DtypeError(f"bernoulli({describe(data)}): probabilities are floats; pass p for a tensor of another dtype")
     chance = data if p is None else np.float64(p)
     if not ((chance >= 0) & (chance <= 1)).all():
@@ -211,7 +212,7 @@ def multinomial(input: Any, num_samples: int, replacement: bool = False, *,
     """
     input = ops.as_tensor(input)
     data, draw = input._data, namespace(input.device).random_uniform
-    if data.ndim not in (1, 2) or data.dtype.kind != "f" or num_samples < 1:
+    if data.ndim not in (1, 2) or data.dtype.kind not in REAL or num_samples < 1:
         raise ShapeError(f"multinomial({describe(data)}, num_samples={num_samples}): takes float weights (K) or (B, "
                          "K) and at "
                          "least one sample")

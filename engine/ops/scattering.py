@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.arguments import axis_of, one_of, scaled
+from chainrule.dtypes import FLOATING, REAL
 from chainrule.errors import DtypeError, ShapeError, describe
 from chainrule.graph import SCALARS, Op
 from chainrule.methods.typed import ops
@@ -121,7 +122,7 @@ def _scattered(op: str, input: Any, dim: int, index: Any, src: Any) -> tuple[Ten
     index = _indices(op, index, input, axis)
     _fits(op, index, input, axis)
     if src.__class__ in SCALARS or isinstance(src, np.generic):
-        if isinstance(src, float | np.floating) and input.dtype.kind not in "fc":
+        if isinstance(src, float | np.floating) and input.dtype.kind not in FLOATING:
             raise DtypeError(f"{op}: {src} does not fit into a {input.dtype} tensor")
         return input, index, src, axis
     src = ops.as_tensor(src)
@@ -264,7 +265,7 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Tensor:
     input, axis, index = _along("index_fill", input, dim, index)
     if getattr(value, "shape", ()):
         raise ShapeError(f"index_fill: the value has shape {value.shape}, it must be a single one; see index_copy")
-    if isinstance(value, float) and input.dtype.kind not in "fc":
+    if isinstance(value, float) and input.dtype.kind not in FLOATING:
         raise DtypeError(f"index_fill: {value} does not fit into a {input.dtype} tensor")
     return ops.reshape(_replaced(input, axis, index, value), shape)
 
@@ -292,6 +293,6 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Tensor:
     weights = ops.as_tensor(weights)
     if weights.shape != input.shape:
         raise ShapeError(f"bincount: the weights have shape {weights.shape}, the input {input.shape}; they must be equal")
-    weights = weights if weights.dtype.kind == "f" else weights.double()
+    weights = weights if weights.dtype.kind in REAL else weights.double()
     size = max(minlength, int(data.max(initial=-1)) + 1)
     return ops.index_add(ops.zeros(size, dtype=weights.dtype, device=input.device), 0, input, weights)

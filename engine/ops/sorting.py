@@ -8,6 +8,7 @@ gradient evenly among equal elements.
 from typing import Any, NamedTuple
 
 from chainrule.arguments import axis_of, one_of
+from chainrule.dtypes import REAL
 from chainrule.errors import ShapeError
 from chainrule.graph import Op
 from chainrule.names import ops
@@ -297,6 +298,6 @@ def median(input: Any, dim: int | None = None, keepdim: bool = False, *, axis: i
         return order[(*(slice(None),) * place, slice(i, i + 1))]
 
     middle, last = at((input.shape[place] - 1) // 2), at(input.shape[place] - 1)
-    if input.dtype.kind == "f":  # a NaN sorts last, and is the median
+    if input.dtype.kind in REAL:  # a NaN sorts last, and is the median
         middle = ops.where(ops.isnan(take_along_axis(input.detach(), last, axis=place)), last, middle)
     return pick_along(input, middle, place, keepdim or keepdims)

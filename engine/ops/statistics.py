@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.arguments import axis_of, one_of
+from chainrule.dtypes import REAL
 from chainrule.errors import DtypeError, ShapeError
 from chainrule.graph import Op, table
 from chainrule.names import ops
@@ -213,7 +214,7 @@ def quantile(input: Any, q: Any, dim: int | None = None, keepdim: bool = False, 
     weight = {"linear": exact - low, "lower": 0 * exact, "higher": np.ceil(exact) - low,
               "midpoint": (np.ceil(exact) - low) / 2,
               "nearest": np.round(exact) - low}[interpolation]
-    dtype = x.dtype if x.dtype.kind == "f" else np.float64
+    dtype = x.dtype if x.dtype.kind in REAL else np.float64
     weight = constant(weight.reshape(places.shape + (1,) * len(rest)).astype(dtype), x)
     found: Tensor = ops.lerp(ordered[low], ordered[np.ceil(exact).astype(np.int64)], weight)  # (q, ...)
     found = ops.where(ops.isnan(ordered[-1]), math.nan, found)  # NaN sorts last

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.dtypes import _ORDER
+from chainrule.dtypes import _ORDER, REAL
 from chainrule.errors import AutogradError, DtypeError, ShapeError
 from chainrule.graph import Op, convert, record, table, tick
 from chainrule.kernels import writable
@@ -79,7 +79,7 @@ def write_into(target: Tensor, value: Any, path: Any = (), *, by: str = "copy_")
         kind = ShapeError if isinstance(error, ValueError) else IndexError
         raise kind(f"{by}: a value of shape {tuple(np.shape(raw))} into {describe_target(target)}: {error}") from None
     base._version[0] = tick()
-    if recorded and base.dtype.kind == "f":
+    if recorded and base.dtype.kind in REAL:
         if given is not None:
             spare = value.ndim - (read(base.detach(), path=steps).ndim if steps else base.ndim)
             if spare > 0:  # NumPy lets (1, 3) be written into (3,)

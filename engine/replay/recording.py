@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import CompileError
+from chainrule.errors import CompileError, describe
 from chainrule.graph import call_site, tick, wrap
 from chainrule.kernels.cpu import memory
 from chainrule.kernels.reference.indexing import write_into as write_array
@@ -105,6 +105,9 @@ class Recording:
     # ---- slots
 
     def _slot(self, array: Any, kind: str, source: Any, constant: bool) -> Slot:
+        if not isinstance(array, np.ndarray):
+            raise CompileError(f"compile: a tensor on a GPU, {describe(array)}, is used at {self._here()}; compiled steps run on "
+                               "the CPU only. Call the function itself: the GPU works while Python goes ahead")
         root = owner(array)
         storage = self._storage(root, kind, constant)
         real = constant or storage.kind in (OUTSIDE, CONSTANT)

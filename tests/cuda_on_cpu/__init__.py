@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 from importlib.util import find_spec
+from types import ModuleType
 from typing import Any
 
 _found: list[Any] = []  # whether the stand-in is used, once that is settled
@@ -54,10 +55,11 @@ def ensure() -> str:
         if "chainrule.kernels.cuda" in sys.modules:
             raise RuntimeError("a test imported chainrule.kernels.cuda before CuPy's stand-in was there: import it within the test")
         simulator.companions.append(_instances)
-        for name in [n for n in sys.modules if n.partition(".")[0] == "cupy"]:
+        for name in [n for n in sys.modules if n.partition(".")[0] in ("cupy", "cupyx")]:
             del sys.modules[name]
         module: Any = stand_in.make()
         sys.modules["cupy"], sys.modules["cupy.cuda"] = module, module.cuda
+        sys.modules["cupyx"] = ModuleType("cupyx")  # who finds CuPy looks for that too
         _found.append(True)
     return ""
 

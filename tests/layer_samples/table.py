@@ -118,12 +118,12 @@ def upstream(i: int, shape: tuple[int, ...]) -> np.ndarray:
     return values_for(f"upstream{i}", shape)
 
 
-def ours(sample: LayerSample, module: Any, dtype: Any = np.float64) -> Answer:
-    """Call our layer and walk back."""
+def ours(sample: LayerSample, module: Any, dtype: Any = np.float64, device: str = "cpu") -> Answer:
+    """Call our layer, which is on this device, and walk back."""
     leaves: list[Any] = []
 
     def convert(value: Any) -> Any:
-        t = cr.tensor(value.astype(dtype) if value.dtype.kind == "f" else value)
+        t = cr.tensor(value.astype(dtype) if value.dtype.kind == "f" else value, device=device)
         if value.dtype.kind == "f" and sample.differentiable:
             leaves.append(t.requires_grad_())
         return t
@@ -131,11 +131,12 @@ def ours(sample: LayerSample, module: Any, dtype: Any = np.float64) -> Answer:
     outputs = [t for t in flat(module(*replace(sample.inputs, convert), **replace(sample.call, convert)))]
     floats = [(i, t) for i, t in enumerate(outputs) if t.requires_grad]
     if floats and sample.differentiable:
-        sum((t * cr.tensor(upstream(i, t.shape).astype(dtype))).sum() for i, t in floats).backward()
-    zeros = lambda t: np.zeros(t.shape, t.data.dtype) if t.grad is None else t.grad.data
-    return Answer([t.data for t in outputs], [zeros(t) for t in leaves],
+        sum((t * cr.tensor(upstream(i, t.shape).astype(dtype), device=device)).sum() for i, t in floats).backward()
+    host = lambda t: t.detach().cpu().data
+    zeros = lambda t: np.zeros(t.shape, t.data.dtype) if t.grad is None else host(t.grad)
+    return Answer([host(t) for t in outputs], [zeros(t) for t in leaves],
                   {name: zeros(p) for name, p in module.named_parameters()} if sample.differentiable else {},
-                  {name: t.data.copy() for name, t in module.state_dict().items()})
+                  {name: host(t).copy() for name, t in module.state_dict().items()})
 
 
 def build_torch(sample: LayerSample) -> Any:

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from chainrule.dtypes import REAL
 from chainrule.errors import DtypeError, ShapeError, describe
 from chainrule.names import ops
 from chainrule.random import as_generator
@@ -59,15 +60,15 @@ class Transform:
 
     def uniform(self, low: float, high: float, *shape: int) -> Any:
         """Draws from the uniform distribution on [low, high), float64."""
-        return low + (high - low) * ops.rand(*shape, generator=self.generator, dtype=np.float64)._data
+        return low + (high - low) * ops.rand(*shape, generator=self.generator, dtype=np.float64, device="cpu")._data
 
     def normal(self, std: float, shape: tuple[int, ...], dtype: Any) -> Any:
         """Draws from the normal distribution around 0."""
-        return ops.randn(shape, generator=self.generator, dtype=dtype)._data * std
+        return ops.randn(shape, generator=self.generator, dtype=dtype, device="cpu")._data * std
 
     def integers(self, low: int, high: int, *shape: int) -> Any:
         """Integers of [low, high]: with both ends."""
-        return ops.randint(low, high + 1, shape, generator=self.generator)._data
+        return ops.randint(low, high + 1, shape, generator=self.generator, device="cpu")._data
 
     def places(self, count: int, *rooms: Any) -> list[Any]:
         """For each room, a number or an array (N), integers (N) from 0 to it, each as likely; all by one draw."""
@@ -76,7 +77,7 @@ class Transform:
 
     def floats(self, batch: Any) -> Any:
         """The batch itself; DtypeError where its elements are no floats, since what is computed would be none."""
-        if batch.dtype.kind != "f":
+        if batch.dtype.kind not in REAL:
             raise DtypeError(f"{type(self).__name__}({describe(batch)}): takes floats; convert first, for example with "
                              "pictures.float() / 255")
         return batch

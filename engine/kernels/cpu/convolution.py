@@ -3,9 +3,10 @@
 The three maps are those of the reference (`chainrule.kernels.reference.convolution` states what they compute).
 
 - **pointwise.py**: matrix products, for 1 × 1 kernels with stride 1.
+- **depthwise.py**: a kernel for each channel.
 - **winograd.py**: the convolution and both adjoints, for 3 × 3 kernels where `suits_winograd` says so; where its result is not
   finite, the next one decides what it is.
-- **direct.py**: all else, among it depthwise and grouped convolution, one dimension, strides and dilations.
+- **direct.py**: all else, among it groups, one dimension, strides and dilations.
 - **The reference**: three dimensions, dtypes other than float32 and float64, tiny sizes, and what is not finite.
 """
 
@@ -17,6 +18,7 @@ import numpy as np
 from chainrule.kernels import reference
 from chainrule.kernels.cpu import memory
 from chainrule.kernels.cpu.arrays import plain
+from chainrule.kernels.cpu.depthwise import depthwise, depthwise_adjoint, depthwise_weight, suits_depthwise
 from chainrule.kernels.cpu.direct import correlate, forward, transpose
 from chainrule.kernels.cpu.planes import is_plane, pair, plane
 from chainrule.kernels.cpu.pointwise import pointwise, pointwise_weight, suits_pointwise
@@ -66,6 +68,8 @@ def _convolve(x: Any, weight: Any, bias: Any, out: Sizes, work: int, stride: Siz
     x, weight, target, serial = plane(x), plane(weight), y.reshape(shape), work < SHARED
     if suits_pointwise(shape, weight.shape, stride, padding, groups, x.shape[1], shape[1]):
         pointwise(x, weight, bias, target, False, serial)
+    elif suits_depthwise(x.shape[1], weight.shape, stride, groups):
+        depthwise(x, weight, bias, target, pair(1, stride), pair(0, padding), pair(1, dilation), serial)
     elif not (suits_winograd(weight.shape, stride, dilation, groups, x.dtype, work)
               and winograd(x, weight, bias, target, pair(0, padding), False, serial)):
         forward(x, weight, bias, target, pair(1, stride), pair(0, padding), pair(1, dilation), int(groups), serial)
@@ -104,6 +108,9 @@ def convolution_transpose(y: Any, weight: Any, *, stride: Sizes, padding: Sizes,
         if suits_pointwise(shape, weight.shape, stride, padding, groups, outputs, inner):
             pointwise(g, kernel, bias, target, True, serial)
             return x
+        if (suits_depthwise(shape[1], weight.shape, stride, groups)
+                and depthwise_adjoint(g, kernel, bias, target, pair(1, stride), before, pair(1, dilation), serial)):
+            return x
         if (max(before) <= 2 and suits_winograd(weight.shape, stride, dilation, groups, y.dtype, work)
                 and winograd(g, kernel, bias, target, (2 - before[0], 2 - before[1]), True, serial)):
             return x
@@ -139,7 +146,11 @@ def _weight_and_sums(x: Any, y: Any, stride: Sizes, padding: Sizes, dilation: Si
             weight, total = winograd_weight(given, g, before, sums, serial)
             if np.isfinite(weight).all():
                 return weight, total
-        weight, total = correlate(given, g, pair(1, size), pair(1, stride), before, pair(1, dilation), int(groups), sums, serial)
+        geometry = pair(1, size), pair(1, stride), before, pair(1, dilation)
+        if suits_depthwise(x.shape[1], shape, stride, groups):
+            weight, total = depthwise_weight(given, g, *geometry, sums, serial)
+        else:
+            weight, total = correlate(given, g, *geometry, int(groups), sums, serial)
         # positions between the rows, of gradient zero, see elements that no window there covers: an infinity would spread
         if np.isfinite(weight).all():
             return weight.reshape(shape), total

@@ -5,8 +5,8 @@ of both operands anew, so the cut is coarse (see `_cut`), and along the side whe
 done in one launch: the backward pass of a linear layer is two. What a matrix is to BLAS, an address, the distance of its
 rows and whether it is transposed, is read off the strides: views such as `x.mT` or a part of the columns are not copied.
 
-Products of few multiplications are left to NumPy. Those of more never are, whatever their layout: the threads of NumPy's
-BLAS and ours would fight.
+x @ weight.T for few rows goes to fewrows.py, products of few multiplications to NumPy. Those of more never do, whatever their
+layout: the threads of NumPy's BLAS and ours would fight.
 """
 
 from functools import lru_cache
@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.kernels.cpu import fewrows
 from chainrule.kernels.cpu.addresses import KNOWN, SCALARS, data, part
+from chainrule.kernels.cpu.arrays import plain
 from chainrule.kernels.cpu.blas import AVAILABLE, gemm
 from chainrule.kernels.cpu.jit import jit, tasks
 from chainrule.kernels.cpu.memory import empty
@@ -161,6 +163,8 @@ def product(a: Any, b: Any, bias: Any = None) -> Any:
         out = np.matmul(a, b)
         return out if bias is None else np.add(out, bias, out=out)
     (a, lda, transposed_a), (b, ldb, transposed_b) = layout(a), layout(b)
+    if transposed_b and fewrows.takes(rows, columns, depth, a.itemsize) and a.flags.carray and b.T.flags.carray:
+        return fewrows.product(a, b.T, None if bias is None else plain(bias))
     jobs = job(rows, columns, depth, lda, transposed_a, ldb, transposed_b).copy()
     out = empty((rows, columns), a.dtype)
     jobs[0, A], jobs[0, B], jobs[0, C] = id(a), id(b), id(out)

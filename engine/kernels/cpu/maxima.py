@@ -102,19 +102,9 @@ def _windows(stride: int) -> Any:
                         builder.store(builder.select(better, value, old), best)
                         builder.store(builder.select(better, own, builder.load(number)), number)
                 for array, values in ((out, best), (which, number)):
-                    place = builder.gep(array, [j])
-                    if left is None:
-                        code.store(builder.load(values), place)
-                    else:
-                        code.store_some(builder.load(values), place, left)
+                    code.store_some(builder.load(values), builder.gep(array, [j]), left)
 
-            lanes = count.type(code.lanes)
-            with builder.if_else(builder.icmp_signed("<", count, lanes)) as (few, many):
-                with few, builder.if_then(builder.icmp_signed(">", count, count.type(0))):
-                    found(count.type(0), count)
-                with many, cgutils.for_range_slice(builder, count.type(0), count, lanes, count.type) as (j, _):
-                    last = builder.sub(count, lanes)  # what is left over is done together with some that are done
-                    found(builder.select(builder.icmp_signed("<", j, last), j, last), None)
+            code.sweep(count, found)
             return context.get_dummy_value()
 
         number = types.int64

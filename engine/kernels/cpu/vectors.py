@@ -38,7 +38,7 @@ _CONTRACT = ("contract",)  # a product and a sum may be one instruction
 class Code:
     """Writes the instructions of one function, for arrays of one dtype.
 
-    load_some, store_some and their likes reach no further than `left` elements, and read zeros there.
+    load_some, store_some and their likes reach no further than `left` elements, and read zeros there; None means all lanes.
     """
 
     def __init__(self, context: Any, builder: Any, array: Any) -> None:
@@ -90,6 +90,9 @@ class Code:
         return self._masked("load", vector, vector, pointer, align, self._mask(left, vector.count), ir.Constant(vector, None))
 
     def store_some(self, value: Any, pointer: Any, left: Any) -> None:
+        if left is None:
+            self.store(value, pointer)
+            return
         pointer = self.builder.bitcast(pointer, value.type.as_pointer())
         align = ir.IntType(32)(1 if value.type == self.bytes else self.real_bytes)
         self._masked("store", value.type, ir.VoidType(), value, pointer, align, self._mask(left, value.type.count))
@@ -124,6 +127,19 @@ class Code:
             last, shift = self.builder.sub(self.builder.mul(left, _INT(2)), _INT(1)), 0
             a, b = (self.load_some(self.step(pointer, at), self.builder.sub(last, _INT(at)), self.vector) for at in (0, self.lanes))
         return self.shuffled(a, b, [2 * i + (shift if 2 * i >= self.lanes else 0) for i in range(self.lanes)])
+
+    def sweep(self, count: Any, some: Any) -> None:
+        """some(j, left) for j = 0, lanes, 2 * lanes … below count: all lanes, where `left` is None, or `left` of them.
+
+        Masks take time. So where there are enough for a vector, what is left over is done together with some that are done.
+        """
+        lanes = _INT(self.lanes)
+        with self.builder.if_else(self.builder.icmp_signed("<", count, lanes)) as (few, many):
+            with few, self.builder.if_then(self.builder.icmp_signed(">", count, _INT(0))):
+                some(_INT(0), count)
+            with many, cgutils.for_range_slice(self.builder, _INT(0), count, lanes, _INT) as (j, _):
+                last = self.builder.sub(count, lanes)
+                some(self.builder.select(self.builder.icmp_signed("<", j, last), j, last), None)
 
     def numbers(self, number: Any) -> Any:
         """A vector of bytes, all of them the number."""
@@ -262,10 +278,12 @@ def move_row(typing: Any, out: Any, to: Any, source: Any, at: Any, count: Any, s
         kinds = signature.args
         code = Code(context, builder, kinds[0])
         target, origin, more = code.pointer(kinds[0], out, to), code.pointer(kinds[2], source, at), code.spread(shift)
-        with cgutils.for_range_slice(builder, _INT(0), count, _INT(code.lanes), _INT) as (j, _):
-            left = builder.sub(count, j)
-            value = code.load_some(builder.gep(origin, [j]), left, code.vector)
+
+        def moved(j: Any, left: Any) -> None:
+            value = code.load_apart(builder.gep(origin, [j]), 1, left)
             code.store_some(builder.fadd(value, more), builder.gep(target, [j]), left)
+
+        code.sweep(count, moved)
         return context.get_dummy_value()
 
     number = types.int64

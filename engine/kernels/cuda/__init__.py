@@ -13,6 +13,9 @@ from typing import Any
 from chainrule.kernels.cuda import definitions
 
 WHERE = {
+    # attention
+    "scaled_dot_product_attention": "attention",
+    "scaled_dot_product_attention_grad": "attention",
     # channels
     "batch_norm": "channels",
     "batch_norm_by_running": "channels",
@@ -20,6 +23,12 @@ WHERE = {
     "batch_norm_grad": "channels",
     "group_norm": "channels",
     "group_norm_grad": "channels",
+    # convolution
+    "affine_convolution": "convolution",
+    "affine_convolution_grad": "convolution",
+    "convolution": "convolution",
+    "convolution_transpose": "convolution",
+    "convolution_weight": "convolution",
     # elementwise
     "elu": "elementwise",
     "elu_grad": "elementwise",
@@ -76,6 +85,12 @@ WHERE = {
     "random_integers": "random",
     "random_normal": "random",
     "random_uniform": "random",
+    # pooling
+    "average_pool": "pooling",
+    "average_pool_transpose": "pooling",
+    "max_pool": "pooling",
+    "max_pool_grad": "pooling",
+    "max_pool_indices": "pooling",
     # recurrent
     "gru": "recurrent",
     "gru_grad": "recurrent",
@@ -83,8 +98,13 @@ WHERE = {
     "lstm_grad": "recurrent",
     "rnn": "recurrent",
     "rnn_grad": "recurrent",
+    # reductions
+    "mean": "reductions",
+    "sum": "reductions",
     # resample
     "resample": "resample",
+    # scans
+    "cummax_indices": "scans",
     # softmax
     "log_softmax": "softmax",
     "log_softmax_grad": "softmax",

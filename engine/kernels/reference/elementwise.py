@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.dtypes import FLOATING
+
 __all__ = ["clamp_max", "clamp_min", "detach", "erf", "erfc", "erfinv", "floor_divide", "fmod", "frac", "identity",
            "lerp", "logaddexp", "power", "reciprocal", "remainder", "rsqrt", "sigmoid", "trunc_divide"]
 
@@ -53,7 +55,7 @@ def floor_divide(x: Any, y: Any) -> Any:
 def trunc_divide(x: Any, y: Any) -> Any:
     """x / y rounded toward zero."""
     _divisible("trunc_divide", y)
-    if np.result_type(x, y).kind in "fc":
+    if np.result_type(x, y).kind in FLOATING:
         return np.trunc(x / y)
     down = np.floor_divide(x, y)
     return down + ((down < 0) & (down * y != x))

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy
 
+from chainrule.dtypes import REAL
+
 __all__ = ["argsort", "cummax_indices", "cumprod", "cumprod_grad", "cumsum", "log_softmax",
            "logsumexp", "mean", "median", "prod", "prod_grad", "softmax", "std", "sum", "var", "vector_norm"]
 
@@ -185,7 +187,7 @@ def median(x: Any) -> Any:
     """The middle element of all, the lower one of two; NaN where one is NaN."""
     if not x.size:
         return np.asarray(math.nan, x.dtype)
-    if x.dtype.kind == "f" and np.isnan(x).any():
+    if x.dtype.kind in REAL and np.isnan(x).any():
         return np.asarray(math.nan, x.dtype)
     middle = (x.size - 1) // 2
     return np.partition(x, middle, axis=None)[middle]
