@@ -11,8 +11,6 @@ import argparse
 import time
 from pathlib import Path
 
-import numpy as np
-
 import chainrule as cr
 from chainrule import layers, optim
 from chainrule.data import DataLoader, TensorDataset
@@ -113,7 +111,7 @@ def main():
     print("\nThe same by fit:")
     history = fit(again, training, layers.CrossEntropyLoss(), optim.Adam(again.parameters(), lr=1e-3), epochs,
                   validation=validation, metrics=Accuracy(), progress=True)
-    same = all(np.array_equal(a.cpu().numpy(), b.cpu().numpy()) for a, b in zip(model.parameters(), again.parameters(), strict=True))
+    same = all(cr.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
     assert same and history["validation_loss"] == by_hand, "fit is that very loop"
 
     arguments.out.mkdir(parents=True, exist_ok=True)
