@@ -28,10 +28,8 @@ def add_parts(parts: Any, out: Any, divisor: float = 1) -> Any:
 
 def sum_into(out: Any, x: Any, samples: int, channels: int, positions: int, divisor: float = 1) -> Any:
     """out (of as many elements as there are channels) = the sums of x, C-contiguous and not empty, divided by a number."""
-    kernel: Any
-    template: Any
-    grid: Any
-    extents: Any
+    template: tuple[Any, ...]
+    extents: tuple[int, ...]
     if positions == 1:
         stripes = -(-channels // 32)
         length = -(-samples // max(1, min(samples // ROWS, BLOCKS // stripes)))
