@@ -9,6 +9,7 @@ import numpy as np
 
 from chainrule import kernels
 from chainrule.graph import no_grad, tick
+from chainrule.optim.optimizer import apart
 from chainrule.state import again
 from chainrule.tensor import Tensor
 
@@ -35,30 +36,52 @@ def gradients_of(parameters: Any, name: str) -> list[Tensor]:
     return [p.grad for p in found if p.grad is not None]
 
 
-def norm_of(tensors: list[Tensor], norm_type: float, error_if_nonfinite: bool) -> float:
-    """The total norm, whatever the dtypes: the square of 300 is infinite in float16 already, that of 1e-170 is 0 in float64."""
+def norm_of(tensors: list[Tensor], norm_type: float, error_if_nonfinite: bool) -> Any:
+    """The total norm, whatever the dtypes: the square of 300 is infinite in float16 already, that of 1e-170 is 0 in float64.
+
+    A number; for tensors of one GPU an array of shape () there, in float64, for which nothing has waited.
+    """
     norm_type = float(norm_type)  # torch takes "inf", too
     if not norm_type > 0:
         raise ValueError(f"norm_type={norm_type} must be positive; float('inf') is the largest magnitude")
-    kernel = kernels.find("sum_of_squares") if norm_type == 2 and tensors else None
-    squares = kernel and kernel([t._data for t in tensors])
-    if squares and 1e-30 < squares < math.inf:
-        total = math.sqrt(squares)
-    else:  # by the definition, which scales before it squares
-        with np.errstate(all="ignore"):
-            norms = [float(np.linalg.norm(t._data.ravel().astype(np.float64), norm_type)) for t in tensors if t._data.size]
-            total = float(np.linalg.norm(np.array(norms), norm_type)) if norms else 0.0
-    if error_if_nonfinite and not math.isfinite(total):
-        raise RuntimeError(f"the norm of the gradients (norm_type={norm_type}) is {total}, so they cannot be clipped; to "
+    parts = apart([t._data for t in tensors], lambda array: array)
+    norms = [norm_of_arrays(part, norm_type) for part in parts]
+    if len({t.device for t in tensors}) > 1:
+        norms = [float(norm) for norm in norms]
+    total = norms[0] if len(norms) == 1 else p_norm(norms, norm_type)
+    if error_if_nonfinite and not math.isfinite(float(total)):
+        raise RuntimeError(f"the norm of the gradients (norm_type={norm_type}) is {float(total)}, so they cannot be clipped; to "
                            "have them scaled all the same pass error_if_nonfinite=False, and to find where it comes from "
                            "look at each parameter's grad")
     return total
 
 
-def as_norm(total: float, tensors: list[Tensor]) -> Tensor:
+def norm_of_arrays(arrays: list[Any], norm_type: float) -> Any:
+    """The norm of the elements of arrays on one device."""
+    host = isinstance(arrays[0], np.ndarray)
+    kernel = kernels.find("sum_of_squares", arrays[0]) if norm_type == 2 else None
+    squares = None if kernel is None else kernel(arrays)
+    if squares is not None and not host:
+        return np.sqrt(squares)
+    if squares is not None and 1e-30 < squares < math.inf:
+        return math.sqrt(squares)
+    with np.errstate(all="ignore"):  # by the definition
+        return p_norm([np.linalg.norm(a.ravel().astype(np.float64), norm_type) for a in arrays if a.size], norm_type)
+
+
+def p_norm(norms: list[Any], norm_type: float) -> Any:
+    """The norm of norms, of one device; 0 for none."""
+    if not norms:
+        return 0.0
+    total = np.linalg.norm(np.stack(norms), norm_type)
+    return float(total) if isinstance(total, np.floating) else total
+
+
+def as_norm(total: Any, tensors: list[Tensor]) -> Tensor:
     """A norm as a tensor of shape () in the tensors' common dtype."""
+    dtype = np.result_type(*(t.dtype for t in tensors)) if tensors else np.float32
     with np.errstate(over="ignore"):
-        return Tensor(np.asarray(total, dtype=np.result_type(*(t.dtype for t in tensors)) if tensors else np.float32))
+        return Tensor(total.astype(dtype) if kernels.is_array(total) else np.asarray(total, dtype=dtype))
 
 
 @again
@@ -77,28 +100,37 @@ def get_total_norm(tensors: Any, norm_type: float = 2.0, error_if_nonfinite: boo
     return as_norm(norm_of(found, norm_type, error_if_nonfinite), found)
 
 
-def scale_down(gradients: list[Tensor], max_norm: float, total: float) -> None:
-    """Multiply the gradients in place by max_norm / (total + 1e-6), where that is below 1."""
+def scale_down(gradients: list[Tensor], max_norm: float, total: Any) -> None:
+    """Multiply the gradients in place by max_norm / (total + 1e-6), where that is below 1. A total on a GPU stays there, and the
+    factor with it."""
     if not max_norm >= 0:
         raise ValueError(f"max_norm={max_norm} must not be negative")
     scale = max_norm / (total + 1e-6)
-    if not scale >= 1 and not at_once(gradients, scale, math.inf):  # also where it is not a number
+    if kernels.is_array(scale):
+        limit(gradients, np.minimum(scale, 1.0), math.inf)
+    elif not scale >= 1:  # also where it is not a number
+        limit(gradients, scale, math.inf)
+
+
+def limit(gradients: list[Tensor], factor: Any, highest: float) -> None:
+    """g ← min(max(factor · g, −highest), highest) in place, by the backend's kernel where there is one and it can. (It cannot
+    where one is listed twice: two threads would write to it.)"""
+    for part in apart(gradients, lambda g: g._data):
+        arrays = [g._data for g in part]
+        kernel = kernels.find("scale_and_clamp", arrays[0])
+        if kernel is not None and len({id(a) for a in arrays}) == len(arrays) and kernel(arrays, factor, highest):
+            now = tick()
+            for g in part:
+                g._version[0] = now
+            continue
         with no_grad():
-            for g in gradients:
-                g.mul_(scale)
-
-
-def at_once(gradients: list[Tensor], factor: float, limit: float) -> bool:
-    """Scale and limit the gradients in place by the backend's kernel; False where it does not. (Nor may one be listed twice:
-    two threads would write to it.)"""
-    kernel = kernels.find("scale_and_clamp") if gradients else None
-    arrays = [g._data for g in gradients]
-    if kernel is None or len({id(a) for a in arrays}) < len(arrays) or not kernel(arrays, factor, limit):
-        return False
-    now = tick()
-    for g in gradients:
-        g._version[0] = now
-    return True
+            for g in part:
+                if kernels.is_array(factor):
+                    g.mul_(Tensor(factor.astype(g.dtype)))
+                elif factor != 1:
+                    g.mul_(factor)
+                if highest < math.inf:
+                    g.clamp_(-highest, highest)
 
 
 @again
@@ -111,7 +143,9 @@ def clip_grads_with_norm_(parameters: Any, max_norm: float, total_norm: Any) -> 
     >>> (8 * x).sum().backward(); clip_grads_with_norm_(x, 1.0, total_norm=16.0); round(x.grad.item(), 4)
     0.5
     """
-    scale_down(gradients_of(parameters, "clip_grads_with_norm_"), max_norm, float(total_norm))
+    gradients = gradients_of(parameters, "clip_grads_with_norm_")
+    on_device = isinstance(total_norm, Tensor) and total_norm.is_cuda and {g.device for g in gradients} == {total_norm.device}
+    scale_down(gradients, max_norm, total_norm._data.reshape(()).astype(np.float64) if on_device else float(total_norm))
 
 
 @again
@@ -122,7 +156,8 @@ def clip_grad_norm_(parameters: Any, max_norm: float, norm_type: float = 2.0, er
     `parameters`: tensors, or one; those without a gradient are passed over. Returns `get_total_norm` of the gradients
     as they were, a tensor of shape (); log it to see where training becomes unstable. Raises ValueError for a negative
     `max_norm` and a norm type that is not positive, RuntimeError with `error_if_nonfinite` for a norm that is infinite or
-    not a number; without it an infinite norm makes gradients 0 or NaN.
+    not a number; without it an infinite norm makes gradients 0 or NaN. On a GPU nothing waits for the norm, which stays there,
+    unless `error_if_nonfinite` wants to see it (or the gradients lie on several devices).
 
     >>> import chainrule as cr
     >>> x = cr.tensor([1.0, 1.0], requires_grad=True)
@@ -150,7 +185,4 @@ def clip_grad_value_(parameters: Any, clip_value: float) -> None:
     if not clip_value >= 0:
         raise ValueError(f"clip_grad_value_: clip_value={clip_value} must not be negative")
     gradients = gradients_of(parameters, "clip_grad_value_")
-    if not at_once(gradients, 1.0, clip_value):
-        with no_grad():
-            for g in gradients:
-                g.clamp_(-clip_value, clip_value)
+    limit(gradients, 1.0, clip_value)

@@ -6,12 +6,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from chainrule import kernels
 from chainrule.errors import ShapeError
 from chainrule.graph import enable_grad, tick
 from chainrule.optim.optimizer import Optimizer
 from chainrule.tensor import Tensor
 
 __all__ = ["LBFGS"]
+
+
+def largest(x: Any) -> float:
+    """max |xᵢ|, 0 for no elements; NaN where one is."""
+    return float(np.abs(x).max()) if x.size else 0.0
 
 
 def direction(g: Any, y: list[Any], s: list[Any], ro: list[float], scale: float) -> Any:
@@ -121,8 +127,8 @@ class LBFGS(Optimizer):
     (default: 1.25 · max_iter). One `step` makes up to `max_iter` iterations, and ends early when no gradient is above
     `tolerance_grad` or no parameter and no loss changes by more than `tolerance_change`. `line_search_fn`: None goes lr
     times the whole way; "strong_wolfe" searches along the direction, and is the one to choose. All parameters form one
-    group. Raises ValueError for a second group and options out of range, TypeError for a step without closure; see
-    `Optimizer` for `params`.
+    group. On a GPU every evaluation waits for the device: the search decides by numbers. Raises ValueError for a second
+    group and options out of range, TypeError for a step without closure; see `Optimizer` for `params`.
 
     >>> import chainrule as cr
     >>> x = cr.tensor([1.5, 2.0], requires_grad=True)
@@ -186,7 +192,7 @@ class LBFGS(Optimizer):
             return returned, float(returned), self._gradient()
 
         returned, loss, g = evaluate()
-        if not np.abs(g).max(initial=0) <= group["tolerance_grad"]:  # also where it is not a number
+        if not largest(g) <= group["tolerance_grad"]:  # also where it is not a number
             self._iterate(group, state, evaluate, loss, g)
         return returned
 
@@ -203,7 +209,7 @@ class LBFGS(Optimizer):
             if slope > -tolerance:
                 break
             x = [p._data.copy() for p in group["params"]]
-            longest = float(np.abs(d).max())
+            longest = largest(d)
             if group["line_search_fn"]:
                 def at(t: float, x: Any = x, d: Any = d) -> Point:
                     self._move(x, t, d)
@@ -219,7 +225,7 @@ class LBFGS(Optimizer):
                 self._move(x, t, d)
                 if iteration < group["max_iter"]:  # what follows the last one, the next step will evaluate
                     _, loss, g = evaluate()
-            if (state["func_evals"] - first_evals >= max_eval or np.abs(g).max() <= group["tolerance_grad"]
+            if (state["func_evals"] - first_evals >= max_eval or largest(g) <= group["tolerance_grad"]
                     or longest * t <= tolerance or abs(loss - state["prev_loss"]) < tolerance):
                 break
 
@@ -244,7 +250,7 @@ class LBFGS(Optimizer):
         if name in (*self.numbers, "ro", "al"):
             return value if isinstance(value, int | float | None) else float(value)
         own = [q._data for q in self.param_groups[0]["params"]]
-        array = value._data if isinstance(value, Tensor) else np.asarray(value)
+        array = value._data if isinstance(value, Tensor) else value if kernels.is_array(value) else np.asarray(value)
         if array.shape != (size := sum(a.size for a in own),):
             raise ShapeError(f"LBFGS.load_state_dict: {name} has shape {array.shape}, all parameters together ({size},)")
-        return array.astype(np.result_type(*own))
+        return kernels.reference.move(array, device=p.device).astype(np.result_type(*own))

@@ -25,7 +25,7 @@ def orthogonalize(update: Any, coefficients: tuple[float, float, float], steps: 
     a, b, c = coefficients
     tall = update.shape[0] > update.shape[1]
     x = update.T if tall else update  # the smaller X Xᵀ
-    x = x / max(float(np.linalg.norm(x)), eps)
+    x = x / np.maximum(np.linalg.norm(x), eps)
     for _ in range(steps):
         gram = x @ x.T
         polynomial = gram @ gram

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -53,9 +55,28 @@ def average_square(mean: Any, g: Any, beta: float, product: Any) -> None:
     mean += product
 
 
+def wide(data: Any) -> Any:
+    """The dtype of the state of such a parameter: its own, or float32 for those of 16 bits."""
+    return np.dtype(np.float32) if data.dtype.itemsize == 2 else data.dtype
+
+
+def apart(items: list[Any], array_of: Any) -> list[list[Any]]:
+    """The items in lists of those whose arrays a kernel takes together: all in the host's memory, and on each GPU those of a
+    dtype."""
+    arrays = [array_of(item) for item in items]
+    if all([a.__class__ is np.ndarray for a in arrays]):
+        return [items] if items else []
+    found: dict[Any, list[Any]] = {}
+    for item, a in zip(items, arrays, strict=True):
+        found.setdefault(None if isinstance(a, np.ndarray) else (a.device.id, a.dtype), []).append(item)
+    return list(found.values())
+
+
 class Optimizer:
     """The base of optimizers: subclasses define `update`, the rule for one parameter over raw arrays. Where a backend has a
     kernel that follows the rule for a whole group at once, they name it, and what it is to be given: see `together`.
+    Parameters of 16 bits are updated in float32 and have a state of float32: of the steps of an average that forgets a
+    thousandth, float16 would round most away.
 
     `params`: tensors, or dicts `{"params": tensors, "lr": …}` whose further entries override the defaults for their
     group. The options stand in `param_groups`, where they may be changed between steps; `state` has, for each parameter
@@ -87,7 +108,7 @@ class Optimizer:
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
         self._stepped = False  # whether step() was called; schedulers ask
-        self._buffers: dict[Any, Any] = {}  # dtype -> flat arrays for intermediate values, shared by all parameters
+        self._buffers: dict[Any, Any] = {}  # dtype, device -> flat arrays for intermediate values, shared by all parameters
         groups = list(params)
         if not groups:
             raise ValueError(f"{self._name}: the list of parameters is empty; a generator such as model.parameters() "
@@ -155,9 +176,10 @@ class Optimizer:
 
     def scratch(self, like: Any, count: int) -> list[Any]:
         """`count` arrays shaped like this one for intermediate values, the same memory for every parameter and step."""
-        flat = self._buffers.get(like.dtype)
+        place = like.dtype, None if isinstance(like, np.ndarray) else like.device.id
+        flat = self._buffers.get(place)
         if flat is None or flat.shape[0] < count or flat.shape[1] < like.size:
-            flat = self._buffers[like.dtype] = np.empty_like(like, shape=(count, like.size), order="C")
+            flat = self._buffers[place] = np.empty_like(like, shape=(count, like.size), order="C")
         return [flat[i, : like.size].reshape(like.shape) for i in range(count)]
 
     def begin(self, state: dict[str, Any], like: Any, *names: str) -> None:
@@ -184,9 +206,9 @@ class Optimizer:
         raise NotImplementedError
 
     def together(self, rows: list[tuple[Any, Any, dict[str, Any]]], group: dict[str, Any]) -> bool:
-        """Update all of a group's (array, gradient, state) by the backend's kernel; False where there is none, where it
-        cannot take these arrays, or where a state has yet to be made: then each follows `update`."""
-        kernel = self.kernel and kernels.find(self.kernel)
+        """Update all of these (array, gradient, state) of a group by the backend's kernel; False where there is none, where
+        it cannot take these arrays, or where a state has yet to be made: then each follows `update`."""
+        kernel = self.kernel and kernels.find(self.kernel, rows[0][0])
         if not kernel:
             return False
         names, arrays, steps = self.kept(group), [], []
@@ -229,10 +251,22 @@ class Optimizer:
                         state = self.state[p] = {}
                     rows.append((p._data, g._data, state))
                     p._version[0] = now  # a graph that kept the former values must not be walked any more
-            if rows and not self.together(rows, group):
-                for row in rows:
-                    self.update(*row, group)
+            for part in apart(rows, itemgetter(0)):
+                if not self.together(part, group):
+                    with nullcontext() if isinstance(part[0][0], np.ndarray) else part[0][0].device:
+                        for data, gradient, entry in part:
+                            self.alone(data, gradient, entry, group)
         return loss
+
+    def alone(self, data: Any, gradient: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
+        """Update one parameter by its rule in plain NumPy, in float32 where it has 16 bits."""
+        dtype = wide(data)
+        if dtype == data.dtype:
+            self.update(data, gradient, state, group)
+        else:
+            values = data.astype(dtype)
+            self.update(values, gradient.astype(dtype), state, group)
+            data[...] = values
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients, which otherwise add up from one backward to the next; with `set_to_none=False` fill
@@ -259,9 +293,10 @@ class Optimizer:
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on where the optimizer stood that `state_dict` came from: training resumes to the same bits.
 
-        Values are copied, and converted to the dtypes of the parameters. A state dict of torch's optimizer of the same
-        name will do, too. Raises ValueError where the groups differ in number or size or have an option that this
-        optimizer has not, ShapeError for a state that has not its parameter's shape; then nothing has been loaded.
+        Values are copied to the devices of the parameters, and converted to their dtypes (float32 for those of 16 bits). A
+        state dict of torch's optimizer of the same name will do, too. Raises ValueError where the groups differ in number or
+        size or have an option that this optimizer has not, ShapeError for a state that has not its parameter's shape; then
+        nothing has been loaded.
         """
         saved = state_dict["param_groups"]
         sizes, own = [len(g["params"]) for g in saved], [len(g["params"]) for g in self.param_groups]
@@ -284,17 +319,17 @@ class Optimizer:
         self.param_groups[:], self.state = groups, state
 
     def _loaded(self, name: str, value: Any, p: Tensor) -> Any:
-        """A copy of a value of the state: an array of the parameter's shape and dtype, or a number."""
+        """A copy of a value of the state: an array of the parameter's shape on its device, or a number."""
         if not hasattr(value, "shape"):
             return value
-        array = value._data if isinstance(value, Tensor) else np.asarray(value)
+        array = value._data if isinstance(value, Tensor) else value if kernels.is_array(value) else np.asarray(value)
         if name in self.numbers:
             return int(array) if name == "step" else float(array)
         if array.shape != p.shape:
             raise ShapeError(f"{self._name}.load_state_dict: {name} has shape {tuple(array.shape)}, its parameter "
                              f"{p.shape}")
-        copy = np.empty_like(p._data)
-        copy[...] = array
+        copy = np.empty_like(p._data, dtype=wide(p._data))
+        copy[...] = kernels.reference.move(array, device=p.device)
         return copy
 
     def __repr__(self) -> str:

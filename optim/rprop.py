@@ -19,12 +19,14 @@ def rprop(p: Any, g: Any, previous: Any, size: Any, scratch: Any, *, shrink: flo
         p ← p − sign(g) · size
         previous ← g
     """
-    _, product = scratch
+    _, product, factor = scratch
     g = descent(p, g, scratch, 0.0, maximize)
     np.multiply(g, previous, out=product)
     turned = product < 0
-    np.multiply(size, grow, out=size, where=product > 0)
-    np.multiply(size, shrink, out=size, where=turned)
+    factor[...] = 1
+    factor[product > 0] = grow
+    factor[turned] = shrink
+    size *= factor
     np.clip(size, smallest, largest, out=size)
     previous[...] = g
     previous[turned] = 0
@@ -71,6 +73,6 @@ class Rprop(Optimizer):
         self.begin(state, data, "prev")
         if "step_size" not in state:
             state["step_size"] = np.full_like(data, group["lr"])
-        rprop(data, gradient, state["prev"], state["step_size"], self.scratch(data, 2), shrink=group["etas"][0],
+        rprop(data, gradient, state["prev"], state["step_size"], self.scratch(data, 3), shrink=group["etas"][0],
               grow=group["etas"][1], smallest=group["step_sizes"][0], largest=group["step_sizes"][1],
               maximize=group["maximize"])

@@ -45,6 +45,22 @@ def check(function: Callable[..., Any], *arrays: Any, ulps: float) -> list[np.nd
     return found
 
 
+def counted(monkeypatch: Any, namespace: Any, names: Any) -> list[bool]:
+    """What each later call of kernels of a namespace returns: whether it did the work."""
+    done: list[bool] = []
+
+    def of(kernel: Any) -> Any:
+        def call(*arguments: Any, **options: Any) -> bool:
+            done.append(kernel(*arguments, **options))
+            return done[-1]
+
+        return call
+
+    for name in names:
+        monkeypatch.setattr(namespace, name, of(getattr(namespace, name)))
+    return done
+
+
 def normal(seed: int, *shape: int, dtype: Any = np.float64) -> np.ndarray:
     """Standard normal numbers."""
     return np.asarray(np.random.default_rng(seed).standard_normal(shape).astype(dtype))

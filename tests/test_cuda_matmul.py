@@ -91,3 +91,36 @@ def test_not_a_number_stays_in_its_row() -> None:
     x[1, 2] = np.nan
     out = run(cuda().linear, x, weight, np.ones(4, np.float32))
     assert np.isnan(out[1]).all() and np.isfinite(out[[0, 2]]).all()
+
+
+def twin(a: Any, b: Any, turn_a: bool, turn_b: bool) -> Any:
+    """tiled_matmul of operands that lie by columns where they are turned."""
+    from chainrule.kernels.cuda.matmul import tiled_matmul
+
+    return tiled_matmul(a.T.copy().T if turn_a else a, b.T.copy().T if turn_b else b)
+
+
+@DTYPES
+@pytest.mark.parametrize("m, k, n", [(130, 40, 70), (5, 3, 9), (64, 100, 8), (0, 3, 4), (3, 0, 4)])
+def test_the_tiled_twin(m: int, k: int, n: int, dtype: Any) -> None:
+    a, b = normal(0, m, k).astype(dtype), normal(1, k, n).astype(dtype)
+    expected = a.astype(np.float64) @ b.astype(np.float64)
+    for turns in ((False, False), (False, True), (True, False), (True, True)):
+        close(run(twin, a, b, *turns), expected, dtype)
+        if dtype == np.float32:
+            with cr.cuda.allow_tf32():
+                close(run(twin, a, b, *turns), expected, dtype, factor=500)
+
+
+def test_what_the_twin_does_not_take() -> None:
+    from chainrule.kernels.cuda.matmul import tiled_matmul
+
+    with pytest.raises(ValueError, match="were expected"):
+        run(tiled_matmul, np.ones((2, 3), np.float32), np.ones((2, 3), np.float32))
+    with pytest.raises(ValueError, match="were expected"):
+        run(tiled_matmul, np.ones((2, 3), np.float32), np.ones((3, 2)))
+    x = np.ones((140, 70), np.float32)
+    x[3, 4], x[100, 2] = np.nan, np.inf
+    found = run(tiled_matmul, x, np.ones((70, 2), np.float32))
+    assert np.isnan(found[3]).all() and np.isinf(found[100]).all() and np.isfinite(np.delete(found, [3, 100], 0)).all()
+    close(run(lambda y: tiled_matmul(y[:, ::2], y.T[::2, 1:]), x[5:90]), x[5:90, ::2] @ x[5:90].T[::2, 1:], np.float32)

@@ -10,6 +10,7 @@ import pytest
 import chainrule as cr
 from chainrule import optim
 from chainrule.kernels import cpu
+from tests.kernels import counted
 from tests.test_kernels_jit import run
 
 addresses = import_module("chainrule.kernels.cpu.addresses")
@@ -31,18 +32,7 @@ ROWS: list[tuple[str, dict[str, Any]]] = [
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Whether each call of an optimizer's kernel did the work."""
-    done: list[bool] = []
-
-    def counted(kernel: Any) -> Any:
-        def call(*arguments: Any, **options: Any) -> bool:
-            done.append(kernel(*arguments, **options))
-            return done[-1]
-
-        return call
-
-    for name in ("sgd_step", "adam_step", "rmsprop_step"):
-        monkeypatch.setattr(cpu, name, counted(getattr(optimizers, name)))
-    return done
+    return counted(monkeypatch, cpu, ("sgd_step", "adam_step", "rmsprop_step"))
 
 
 def trained(name: str, options: dict[str, Any], dtype: Any, shapes: Any, backend: str = "cpu", steps: int = 5) -> list[Any]:

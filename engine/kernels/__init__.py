@@ -53,7 +53,7 @@ def writable(array: Any) -> bool:
     """Whether an array may be written to: no two of its elements are one in memory, and it is not read-only."""
     if isinstance(array, np.ndarray):
         return array.flags.writeable
-    return not any(stride == 0 and n > 1 for stride, n in zip(array.strides, array.shape, strict=True))
+    return array.size == 0 or not any(stride == 0 and n > 1 for stride, n in zip(array.strides, array.shape, strict=True))
 
 
 def forced(xp: Any) -> Any:
@@ -64,9 +64,14 @@ def forced(xp: Any) -> Any:
     return state.backend
 
 
-def find(name: str) -> Any:
-    """The function of this name in the backend that computes on NumPy arrays in this thread; None where it has none."""
-    return getattr(state.backend or cpu, name, None)
+def find(name: str, array: Any) -> Any:
+    """The function of this name in the backend that computes on such an array in this thread; None where it has none.
+
+    >>> find("sum_of_squares", np.zeros(2)) is cpu.sum_of_squares, find("no such name", np.zeros(2))
+    (True, None)
+    """
+    xp = of(array)
+    return getattr(xp if state.backend is None else forced(xp), name, None)
 
 
 class backend(Flag):

@@ -23,6 +23,12 @@ WHERE = {
     "batch_norm_grad": "channels",
     "group_norm": "channels",
     "group_norm_grad": "channels",
+    # convolution
+    "affine_convolution": "convolution",
+    "affine_convolution_grad": "convolution",
+    "convolution": "convolution",
+    "convolution_transpose": "convolution",
+    "convolution_weight": "convolution",
     # elementwise
     "elu": "elementwise",
     "elu_grad": "elementwise",

@@ -14,7 +14,7 @@ import cupy
 import numpy as np
 
 from chainrule.kernels.cuda.arrays import served
-from chainrule.kernels.cuda.launch import FLOATS, contiguous
+from chainrule.kernels.cuda.launch import FLOATS, HALVES, Kernel, contiguous, instances
 from chainrule.state import special, state
 
 TYPES = {"float16": "CUDA_R_16F", "bfloat16": "CUDA_R_16BF", "float32": "CUDA_R_32F", "float64": "CUDA_R_64F"}
@@ -106,3 +106,46 @@ def matmul(a: Any, b: Any) -> Any:
         return cupy.matmul(a, b)
     lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     return multiply(a, b, cupy.empty((*lead, a.shape[-2], b.shape[-1]), a.dtype))
+
+
+_tiled = Kernel("matmul.cu", "matmul", [*instances(("float32",), (8,), (False, True), (False, True)),
+                                        *instances(("float64",), (4,), (False, True), (False, True))])
+_tensor = Kernel("matmul_tensor.cu", "matmul_tensor", instances((*HALVES, "float32"), (4,), (False, True), (False, True)))
+
+
+def tiled_matmul(a: Any, b: Any) -> Any:
+    """a (M, K) @ b (K, N) -> (M, N) by kernels of our own: the readable twin of what cuBLAS does, for tests and benchmarks.
+
+    float32 and float64 by multiply-adds in registers (matmul.cu), float16 and bfloat16 by tensor cores (matmul_tensor.cu), and
+    so float32 where tf32 is allowed. Operands may lie by rows or by columns. ValueError for what are not two such matrices.
+    """
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[0] or not served(a, b):
+        raise ValueError(f"tiled_matmul: float matrices (M, K) and (K, N) of one dtype were expected, not {a.dtype} {a.shape} and "
+                         f"{b.dtype} {b.shape}")
+    (m, k), n, dtype = a.shape, b.shape[1], a.dtype
+    out = cupy.empty((m, n), dtype)
+    tensor = str(dtype) in HALVES or tf32(dtype)
+    a_by_columns, b_by_columns = (not x.flags.c_contiguous and x.flags.f_contiguous for x in (a, b))
+    a, b = contiguous(a.T if a_by_columns else a), contiguous(b.T if b_by_columns else b)
+    if tensor:
+        a, b = in_chunks(a), in_chunks(b)
+    side = 64 if dtype == np.float64 else 128
+    grid = (-(-n // side), -(-m // side))
+    if tensor:
+        lines = a.shape[a_by_columns], b.shape[not b_by_columns]
+        _tensor(dtype, side // 32, not a_by_columns, b_by_columns, grid=grid, block=(256,), shared=480 * side,
+                arguments=(a, b, out, m, n, k, *lines, a.shape[1], b.shape[1]))
+    else:
+        _tiled(dtype, side // 16, not a_by_columns, b_by_columns, grid=grid, block=(256,),
+               arguments=(a, b, out, m, n, k, a.shape[1], b.shape[1]))
+    return out
+
+
+def in_chunks(x: Any) -> Any:
+    """A contiguous matrix, or its copy with zeros at the end of each row, that can be copied 16 bytes at a time."""
+    chunk = 16 // x.itemsize
+    if x.shape[1] % chunk == 0 and x.data.ptr % 16 == 0:
+        return x
+    filled = cupy.zeros((x.shape[0], -(-x.shape[1] // chunk) * chunk), x.dtype)
+    filled[:, :x.shape[1]] = x
+    return filled

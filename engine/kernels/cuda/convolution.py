@@ -1,0 +1,157 @@
+"""Convolution and its two adjoints in one and two dimensions, as matrix products whose operands are gathered where they lie.
+
+The three maps are those of the reference (`chainrule.kernels.reference.convolution` states what they compute). By which method:
+
+- **convolution_direct.cu**: groups of few channels, depthwise convolution among them.
+- **convolution.cu**: float32 and float64.
+- **The definition**: three dimensions, other dtypes, arrays of 2^31 elements and more.
+
+The adjoint in the weight is a sum over all positions of all images: they are shared out among blocks, whose partial sums are added
+up in a fixed order. How they are shared out depends on shapes alone.
+
+Where a window reaches beyond the source, a zero is multiplied with the weight, as by the reference forward; here it is so backward
+too, so that an infinite weight makes NaN at the border of the gradient, where the reference has none.
+"""
+
+from math import prod
+from typing import Any
+
+import cupy
+
+from chainrule.kernels.cuda import definitions
+from chainrule.kernels.cuda.arrays import THREADS, blocks, served, wide
+from chainrule.kernels.cuda.launch import FLOATS, HALVES, Kernel, contiguous, instances
+from chainrule.kernels.cuda.sums import add_parts, sum_of_channels
+from chainrule.kernels.reference.convolution import check_arguments
+from chainrule.kernels.reference.windows import Sizes
+
+TILES = [(dtype, r) for dtype, r in (("float32", 4), ("float32", 8), ("float64", 4))]
+_convolve = Kernel("convolution.cu", "convolve", [(*t, backward) for t in TILES for backward in (False, True)])
+_correlate = Kernel("convolution.cu", "correlate", TILES)
+_convolve_direct = Kernel("convolution_direct.cu", "convolve_direct", instances(FLOATS + HALVES, (False, True)))
+_correlate_direct = Kernel("convolution_direct.cu", "correlate_direct", instances(FLOATS + HALVES))
+
+FEW = 8  # channels of a group, of input and of output, up to which groups go the direct way
+BLOCKS = 264  # two for each of an H100's multiprocessors: tiles are made small, and positions shared out, to have as many
+SHARE = 512  # positions that a block of the adjoint in the weight sums over at least
+
+
+class Geometry:
+    """The sizes of one convolution: x (N, G C, H, W), weight (G O, C, KH, KW), y (N, G O, OH, OW); one dimension as H = 1."""
+
+    def __init__(self, x_shape: Any, weight_shape: Any, out: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> None:
+        self.images, self.groups = x_shape[0], groups
+        self.inputs, self.outputs = weight_shape[1], weight_shape[0] // groups
+        self.x, self.y, self.kernel, self.stride, padding, dilation = [
+            (*(empty,) * (2 - len(sizes)), *sizes) for empty, sizes in
+            ((1, x_shape[2:]), (1, out), (1, weight_shape[2:]), (1, stride), (0, padding), (1, dilation))]
+        self.extents = tuple(int(part) for axis in zip(self.x, self.y, self.kernel, self.stride, padding, dilation, strict=True)
+                             for part in axis)
+        self.taps = prod(self.kernel)
+
+    def direct(self) -> bool:
+        """Whether its groups are too small for tiles."""
+        return self.groups > 1 and max(self.inputs, self.outputs) <= FEW
+
+    def positions(self, backward: bool) -> int:
+        """How many positions the target has, of all images; backward, of the first phase."""
+        sizes = [-(-n // s) for n, s in zip(self.x, self.stride, strict=True)] if backward else self.y
+        return int(self.images * prod(sizes))
+
+
+def _takes(*arrays: Any) -> bool:
+    return (served(*arrays) and str(arrays[0].dtype) in FLOATS and arrays[0].ndim in (3, 4)
+            and all(a is None or a.size < 2**31 for a in arrays))
+
+
+def _run(source: Any, weight: Any, bias: Any, target: Any, g: Geometry, backward: bool) -> Any:
+    """target = the convolution of the source (+ bias), or backward its adjoint of the source."""
+    sources, targets = (g.outputs, g.inputs) if backward else (g.inputs, g.outputs)
+    source, weight, bias, dtype = contiguous(source), contiguous(weight), contiguous(bias), target.dtype
+    if g.direct():
+        _convolve_direct(dtype, backward, grid=blocks(target.size), block=(THREADS,),
+                         arguments=(source, weight, bias, target, target.size, sources, targets, g.groups, *g.extents))
+        return target
+    side, grid = _tiles(dtype, targets, g.positions(backward), g.groups * (prod(g.stride) if backward else 1))
+    _convolve(dtype, side // 16, backward, grid=grid, block=(THREADS,),
+              arguments=(source, weight, bias, target, g.images, sources, targets, g.groups, *g.extents))
+    return target
+
+
+def _tiles(dtype: Any, rows: int, columns: int, many: int) -> tuple[int, tuple[int, int, int]]:
+    """The side of a tile, and the grid, for `many` products (rows, columns): large tiles where there are enough of them."""
+    def grid(side: int) -> tuple[int, int, int]:
+        return -(-columns // side), -(-rows // side), many
+
+    small = str(dtype) == "float64" or rows <= 64 or columns <= 64 or prod(grid(128)) < BLOCKS
+    return (64, grid(64)) if small else (128, grid(128))
+
+
+def _weight(x: Any, y: Any, weight: Any, g: Geometry) -> Any:
+    """weight = the adjoint in the weight."""
+    x, y, dtype = contiguous(x), contiguous(y), weight.dtype
+    if g.direct():
+        _correlate_direct(dtype, grid=(weight.size,), block=(THREADS,),
+                          arguments=(x, y, weight, g.images, g.inputs, g.outputs, g.groups, *g.extents))
+        return weight
+    side, (columns, rows, _) = _tiles(dtype, g.outputs, g.inputs * g.taps, g.groups)
+    positions = g.positions(False)
+    share, splits = _shares(positions, columns * rows * g.groups)
+    part = weight[None] if splits == 1 else cupy.empty((splits, *weight.shape), wide(dtype))
+    _correlate(dtype, side // 16, grid=(columns, rows, g.groups * splits), block=(THREADS,),
+               arguments=(x, y, part, g.images, g.inputs, g.outputs, g.groups, share, *g.extents))
+    return weight if splits == 1 else add_parts(part, weight)
+
+
+def _shares(positions: int, tiles: int) -> tuple[int, int]:
+    """How many positions each block sums over, a multiple of 64, and into how many shares that divides them."""
+    splits = max(1, min(-(-BLOCKS // max(1, tiles)), positions // SHARE))
+    share = max(64, -(-positions // splits) + 63 & ~63)
+    return share, max(1, -(-positions // share))
+
+
+def convolution(x: Any, weight: Any, *, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int) -> Any:
+    """x (N, C, *S), weight (O, C / groups, *K) -> (N, O, *out); see the reference."""
+    settings: Any = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    found = affine_convolution(x, weight, None, **settings)
+    return definitions.find("convolution")(x, weight, **settings) if found is NotImplemented else found
+
+
+def affine_convolution(x: Any, weight: Any, bias: Any, *, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int) -> Any:
+    """convolution + bias (O,), if there is one, added to the sum before it is rounded and written."""
+    if not _takes(x, weight, bias):
+        return NotImplemented
+    out = check_arguments("convolution", x.shape, weight.shape, stride, padding, dilation, groups)
+    target = cupy.empty((x.shape[0], weight.shape[0], *out), x.dtype)
+    return _run(x, weight, bias, target, Geometry(x.shape, weight.shape, out, stride, padding, dilation, groups), False)
+
+
+def convolution_transpose(y: Any, weight: Any, *, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int, size: Sizes) -> Any:
+    """The adjoint in x: y (N, O, *out), weight (O, C / groups, *K) -> (N, C, *size); see the reference."""
+    settings: Any = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    if not _takes(y, weight):
+        return definitions.find("convolution_transpose")(y, weight, size=size, **settings)
+    shape = (y.shape[0], weight.shape[1] * groups, *size)
+    out = check_arguments("convolution_transpose", shape, weight.shape, **settings, y_shape=y.shape)
+    return _run(y, weight, None, cupy.empty(shape, y.dtype), Geometry(shape, weight.shape, out, **settings), True)
+
+
+def convolution_weight(x: Any, y: Any, *, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int, size: Sizes) -> Any:
+    """The adjoint in the weight: x (N, C, *S), y (N, O, *out) -> (O, C / groups, *size); see the reference."""
+    settings: Any = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    if not _takes(x, y):
+        return definitions.find("convolution_weight")(x, y, size=size, **settings)
+    shape = (y.shape[1], x.shape[1] // max(1, groups), *size)
+    out = check_arguments("convolution_weight", x.shape, shape, **settings, y_shape=y.shape)
+    return _weight(x, y, cupy.empty(shape, x.dtype), Geometry(x.shape, shape, out, **settings))
+
+
+def affine_convolution_grad(g: Any, x: Any, weight: Any, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int,
+                            wanted: tuple[bool, bool, bool]) -> Any:
+    """The gradients (x, weight, bias) of <g, affine_convolution(x, weight, bias)>; None where not wanted."""
+    if not _takes(g, x, weight):
+        return NotImplemented
+    settings: Any = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    return (convolution_transpose(g, weight, **settings, size=x.shape[2:]) if wanted[0] else None,
+            convolution_weight(x, g, **settings, size=weight.shape[2:]) if wanted[1] else None,
+            sum_of_channels(g) if wanted[2] else None)
