@@ -286,9 +286,11 @@ static bool run_block() {
 
 static void fill_shared_memory() {  // with NaN, so that what nobody wrote shows
     for (int i = 0; i < launch.shared_count; i++) memset((void*)launch.shared[2 * i], 0xff, launch.shared[2 * i + 1]);
-    memset(sim_dynamic_shared, 0xff, launch.dynamic);
 #ifdef SIM_ASAN
     __asan_unpoison_memory_region(sim_dynamic_shared, sizeof sim_dynamic_shared);
+#endif
+    memset(sim_dynamic_shared, 0xff, launch.dynamic);
+#ifdef SIM_ASAN
     __asan_poison_memory_region(sim_dynamic_shared + launch.dynamic, sizeof sim_dynamic_shared - launch.dynamic);
 #else
     memset(sim_dynamic_shared + launch.dynamic, 0xa5, GUARD);
