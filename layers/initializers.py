@@ -188,7 +188,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Any = None) -> Ten
         return tensor
     rows = tensor.shape[0]
     columns = tensor.numel() // rows
-    drawn = ops.randn(max(rows, columns), min(rows, columns), dtype=np.float64, generator=generator).data
+    drawn = ops.randn(max(rows, columns), min(rows, columns), dtype=np.float64, device="cpu", generator=generator).data
     q, r = np.linalg.qr(drawn)
     q = q * np.sign(np.diag(r))
     return fill(tensor, gain * np.reshape(q if rows >= columns else q.T, tensor.shape))

@@ -1,15 +1,19 @@
 """The simulator of CUDA kernels finds planted mistakes, and finds none in correct kernels."""
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from tests import cuda_on_cpu
-from tests.cuda_on_cpu import simulator
+from tests.cuda_on_cpu import sanitize, simulator
 
-pytestmark = [pytest.mark.gpu, pytest.mark.skipif(bool(cuda_on_cpu.missing()), reason=cuda_on_cpu.missing())]
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(bool(cuda_on_cpu.missing()), reason=cuda_on_cpu.missing()),
+              pytest.mark.skipif(simulator.Settings.mode != "fast", reason="chooses the mode itself")]
 HEAD = 'extern "C" __global__ void k(float* x) {'
 T = "const int t = threadIdx.x;"
 
@@ -165,3 +169,40 @@ def test_races(name: str, monkeypatch: Any) -> None:
     else:
         with pytest.raises(RuntimeError, match="(?s)" + message):
             launch(f"{HEAD}{T}{body}}}", x)
+
+
+# The mode "asan": the body after `const int t`, over 64 floats with 256 bytes of dynamic shared memory, and the message.
+BOUNDS = "(overflow|out of bounds)(.|\n)*kernel.cu:2"
+OUTSIDE: dict[str, tuple[str, str]] = {
+    "correct": ("extern __shared__ float s[]; s[t] = x[t]; __syncthreads(); x[t] = s[63 - t];", "finished"),
+    "global": ("\n x[t + 1] = x[t];", "heap-buffer-overflow (.|\n)*kernel.cu:2"),
+    "shared": ("__shared__ float s[64]; s[t] = x[t]; __syncthreads();\n x[t] = s[t + 1];", BOUNDS),
+    "dynamic shared": ("extern __shared__ float s[]; s[t] = x[t]; __syncthreads();\n x[t] = s[t + 1];", "poison(.|\n)*kernel.cu:2"),
+    "local": ("float a[4]; for (int i = 0; i < 4; i++) a[i] = i;\n x[t] = a[(t & 3) + (t == 63)];", BOUNDS),
+    "misaligned": ("if (t == 0) {\n const float4 v = *reinterpret_cast<float4*>(x + 1); x[0] = v.x + v.w; }", "misaligned"),
+    "too far a shift": ("\n x[t] = 1 << t;", "shift exponent"),
+}
+ASAN = """
+import sys, numpy as np
+from tests.cuda_on_cpu import simulator
+x = np.ones(64, np.float32)
+simulator.RawModule(code=sys.stdin.read()).get_function("k")((1,), (64,), (x,), shared_mem=256)
+print("finished")
+"""
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_memory_outside_an_array(name: str) -> None:
+    body, message = OUTSIDE[name]
+    result = subprocess.run([sys.executable, "-c", ASAN], input=f"{HEAD}{T}{body}}}", env=sanitize.environment("asan"), text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=Path(__file__).parents[1])
+    assert re.search(message, result.stdout), result.stdout
+    assert (result.returncode == 0) == (name == "correct")
+
+
+def test_too_many_registers(monkeypatch: Any) -> None:
+    launch(SCALE, X, N, A, H, grid=(1,))
+    monkeypatch.setattr(simulator, "registers", lambda: {"k": 65})
+    launch(SCALE, X, N, A, H, grid=(1,), block=(896,))
+    with pytest.raises(RuntimeError, match="72 registers for each of 1024 threads"):
+        launch(SCALE, X, N, A, H, grid=(1,), block=(1024,))

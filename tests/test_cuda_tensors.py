@@ -162,3 +162,20 @@ def test_another_librarys_arrays() -> None:
     with pytest.raises(cr.AutogradError, match="recorded"):
         (cr.ones(2, device="cuda", requires_grad=True) * 2).__dlpack__()
     assert not hasattr(cr.ones(2), "__cuda_array_interface__")
+
+
+def test_the_default_device() -> None:
+    here = cr.zeros(2)
+    try:
+        cr.set_default_device("cuda")
+        assert cr.get_default_device() == "cuda:0"
+        layer = cr.layers.Linear(3, 2)
+        assert layer.weight.is_cuda and cr.rand(2).is_cuda and cr.tensor([1.0]).is_cuda and cr.arange(3).is_cuda
+        assert cr.as_tensor(np.ones(2)).is_cuda and cr.eye(2).is_cuda and cr.randperm(3).is_cuda
+        assert not cr.zeros_like(here).is_cuda and not here.new_ones(1).is_cuda and not cr.from_numpy(np.ones(1)).is_cuda
+        assert not cr.zeros(1, device="cpu").is_cuda
+        loader = cr.data.DataLoader(cr.data.TensorDataset(cr.arange(10)), batch_size=4, shuffle=True)
+        assert sorted(int(v) for batch, in loader for v in batch) == list(range(10))
+    finally:
+        cr.set_default_device(None)
+    assert cr.get_default_device() == "cpu" and not cr.rand(2).is_cuda

@@ -195,6 +195,6 @@ def random_split(dataset: Any, lengths: Sequence[float], generator: Any = None) 
     if sum(sizes) != total or min(sizes, default=0) < 0:
         raise ValueError(f"random_split: the lengths {list(lengths)} sum to {sum(sizes)}, the dataset has {total} "
                          "examples")
-    order = ops.randperm(total, generator=as_generator(generator)).data
+    order = ops.randperm(total, generator=as_generator(generator), device="cpu").data
     ends = np.cumsum(sizes)
     return [Subset(dataset, order[end - size: end]) for end, size in zip(ends, sizes, strict=True)]

@@ -32,7 +32,7 @@ def digits(shifted: bool = False, held_out: float = 0.2) -> tuple[TensorDataset,
     pixels, labels = load_digits(return_X_y=True)
     images = (pixels.reshape(-1, 1, 8, 8) / 16).astype(np.float32)
     labels = labels.astype(np.int64)
-    order = ops.randperm(len(labels), generator=Generator(0)).data
+    order = ops.randperm(len(labels), generator=Generator(0), device="cpu").data
     classes = [order[labels[order] == digit] for digit in range(10)]
     counts = [round(len(c) * held_out) for c in classes]
     held = np.concatenate([c[:count] for c, count in zip(classes, counts)])

@@ -16,7 +16,9 @@ from chainrule import kernels
 from chainrule.data.background import Stopped, in_background
 from chainrule.data.collation import collate, convert, gather
 from chainrule.data.datasets import IterableDataset
+from chainrule.data.prefetch import on_device
 from chainrule.data.samplers import BatchSampler, RandomSampler, SequentialSampler
+from chainrule.ops.creation import check_device
 from chainrule.random import Generator, as_generator, drawing_from, key_of, random_bits
 from chainrule.state import Flag, state
 
@@ -126,8 +128,9 @@ class DataLoader:
     it, from which all that is random in the epoch follows: the order, and what the dataset draws without being given a
     generator. So the same seed gives the same batches, with augmentation, for any number of workers.
 
-    `pin_memory` and `persistent_workers` are for torch's scripts and change nothing: threads share the memory, and start
-    in no time.
+    `device`: batches are handed out there. For a GPU each is copied, through page-locked memory, while the step before
+    computes, so one more batch is made ahead. `pin_memory` and `persistent_workers` are for torch's scripts and change
+    nothing: what goes to a GPU is page-locked anyway; threads share the memory, and start in no time.
 
     Raises ValueError for arguments that exclude each other and for a batch size below 1.
 
@@ -142,7 +145,8 @@ class DataLoader:
     def __init__(self, dataset: Any, batch_size: int | None = 1, shuffle: bool | None = None,
                  sampler: Iterable[Any] | None = None, batch_sampler: Iterable[Any] | None = None, num_workers: int = 0,
                  collate_fn: Callable[[Any], Any] | None = None, pin_memory: bool = False, drop_last: bool = False, *,
-                 generator: Any = None, prefetch_factor: int | None = None, persistent_workers: bool = False) -> None:
+                 generator: Any = None, prefetch_factor: int | None = None, persistent_workers: bool = False,
+                 device: Any = None) -> None:
         iterable = isinstance(dataset, IterableDataset)
         if batch_sampler is not None and (batch_size != 1 or shuffle or sampler is not None or drop_last):
             raise ValueError("DataLoader: batch_sampler says which examples make a batch; pass no batch_size, shuffle, "
@@ -162,6 +166,7 @@ class DataLoader:
         self.dataset, self.num_workers, self.collate_fn, self.drop_last = dataset, num_workers, collate_fn, drop_last
         self.prefetch_factor = 2 if prefetch_factor is None else prefetch_factor
         self.generator = as_generator(generator)
+        self.device = check_device("DataLoader", device)
         self.batched = batch_sampler is not None or batch_size is not None
         self.batch_size = None if batch_sampler is not None else batch_size
         self.sampler, self.batch_sampler = sampler, batch_sampler
@@ -203,6 +208,8 @@ class DataLoader:
             batches = in_background(fetch, work, threads, self.num_workers * self.prefetch_factor, fetch.stopped.set)
         else:
             batches = (fetch(*each) for each in work)  # closes like the other
+        if self.device is not None and self.device.type == "cuda":
+            batches = on_device(batches, self.device)
         try:
             for batch in batches:
                 if batch is END:

@@ -89,10 +89,10 @@ class RandomSampler(Sampler):
         if count == 0 and left:
             raise ValueError(f"RandomSampler: there is nothing to draw {left} samples from")
         if self.replacement and left:
-            yield from ops.randint(0, count, (left,), generator=self.generator).tolist()
+            yield from ops.randint(0, count, (left,), generator=self.generator, device="cpu").tolist()
             return
         while left > 0:
-            yield from ops.randperm(count, generator=self.generator).tolist()[:left]
+            yield from ops.randperm(count, generator=self.generator, device="cpu").tolist()[:left]
             left -= count
 
     def __len__(self) -> int:
@@ -110,7 +110,7 @@ class SubsetRandomSampler(Sampler):
         self.indices, self.generator = indices, as_generator(generator)
 
     def __iter__(self) -> Iterator[int]:
-        for i in ops.randperm(len(self.indices), generator=self.generator).tolist():
+        for i in ops.randperm(len(self.indices), generator=self.generator, device="cpu").tolist():
             yield int(self.indices[i])
 
     def __len__(self) -> int:

@@ -15,19 +15,46 @@ from chainrule.registry import public
 from chainrule.state import check, noting, state
 from chainrule.tensor import Device, Tensor
 
-__all__ = ["arange", "as_tensor", "astype", "empty", "empty_like", "eye", "from_dlpack", "from_numpy", "full",
-           "full_like",
-           "linspace", "logspace", "one_hot", "ones", "ones_like", "tensor", "to", "zeros", "zeros_like"]
+__all__ = ["arange", "as_tensor", "astype", "empty", "empty_like", "eye", "from_dlpack", "from_numpy", "full", "full_like",
+           "get_default_device", "linspace", "logspace", "one_hot", "ones", "ones_like", "set_default_device", "tensor", "to",
+           "zeros", "zeros_like"]
 
 CUDA = 2  # what DLPack calls memory of a CUDA device
 
 # ---- what the functions share
 
 
+_default_device: list[Device | None] = [None]
+
+
+def set_default_device(device: Any) -> None:
+    """Make new tensors on this device where no other is said: what `tensor`, `zeros`, `rand`, … return, and layers' parameters.
+
+    "cpu", "cuda", "cuda:1"; None goes back to the CPU. Arrays that are wrapped (`from_numpy`, `from_dlpack`) stay where
+    they are, and what is made like a tensor (`zeros_like`, `new_zeros`) is made beside it. Raises RuntimeError
+    for a device that is not there.
+
+    >>> import chainrule as cr
+    >>> cr.set_default_device("cpu"); cr.zeros(1).device
+    'cpu'
+    """
+    found = check_device("set_default_device", "cpu" if device is None else device)
+    _default_device[0] = None if found == "cpu" else found
+
+
+def get_default_device() -> Device:
+    """Where new tensors are made: "cpu" unless `set_default_device` said otherwise.
+
+    >>> get_default_device()
+    'cpu'
+    """
+    return _default_device[0] or Device("cpu")
+
+
 def check_device(name: str, device: Any) -> Device | None:
-    """The device, None for None. RuntimeError where it is not there."""
+    """The device; for None the default one, None for the CPU where that is it. RuntimeError where it is not there."""
     if device is None:
-        return None
+        return _default_device[0]
     found = Device(device)
     if found.type == "cuda" and (found.index or 0) >= (count := cuda.device_count()):
         why = f"there is no such CUDA device, they go up to cuda:{count - 1}" if count else cuda.why_not()
@@ -37,7 +64,7 @@ def check_device(name: str, device: Any) -> Device | None:
 
 def made(name: str, array: Any, device: Any = None, requires_grad: bool = False) -> Tensor:
     """The new array as a tensor on a device (None: where it is), a leaf where `requires_grad`."""
-    device = check_device(name, device)
+    device = check_device(name, device) if device is not None or array.__class__ is np.ndarray else None
     return Tensor(array if device is None else move(array, device=device), requires_grad)
 
 
@@ -312,11 +339,11 @@ def full_like(input: Any, fill_value: Any, dtype: Any = None, device: Any = None
 
 
 def _like(name: str, input: Any, value: Any, dtype: Any, device: Any, requires_grad: bool, shape: Any) -> Tensor:
-    data = as_tensor(input)._data
-    found = None if dtype is None else dtypes.as_dtype(dtype)
+    input = as_tensor(input)
+    data, found = input._data, None if dtype is None else dtypes.as_dtype(dtype)
     module = array_module(None if isinstance(data, np.ndarray) else "cuda")
     array = module.zeros_like(data, found, shape=shape) if value == 0 else module.full_like(data, value, found, shape=shape)
-    return made(name, array, device, requires_grad)
+    return made(name, array, input.device if device is None else device, requires_grad)
 
 
 # ---- ranges
@@ -460,7 +487,7 @@ def to(input: Tensor, *where: Any, dtype: Any = None, device: Any = None, copy: 
             device = target
         else:
             dtype = target
-    device = check_device("to", device)
+    device = None if device is None else check_device("to", device)
     found = input
     if dtype is not None and dtypes.as_dtype(dtype) != found.dtype:
         found = astype(found, dtype)

@@ -20,12 +20,15 @@ import numpy as np
 
 HERE = Path(__file__).parent
 SHIM = HERE / "shim"
+REPORT = HERE / "resources.txt"  # by nvrtc.py
 BUILD = Path(os.environ.get("CUDA_ON_CPU_BUILD", Path(__file__).parents[2] / ".pytest_cache" / "cuda_on_cpu"))
-COMMON = ("-std=c++17", "-fPIC", "-fvisibility=hidden", "-fno-gnu-unique", "-mavx2", "-mfma", "-ffp-contract=fast",
-          "-Wall", "-Wno-unknown-pragmas", "-Wno-attributes", "-Wno-unused-function", "-Wno-comment")
+COMMON = ("-std=c++17", "-fPIC", "-fvisibility=hidden", "-fno-gnu-unique", "-fno-threadsafe-statics",
+          "-mavx2", "-mfma", "-ffp-contract=fast", "-Wall",
+          "-Wno-unknown-pragmas", "-Wno-attributes", "-Wno-unused-function", "-Wno-comment")
 MODES = {
     "fast": ("-O1",),
-    "asan": ("-O1", "-g1", "-fsanitize=address,undefined", "-fno-sanitize=vptr", "-fno-omit-frame-pointer", "-DSIM_ASAN"),
+    "asan": ("-O1", "-g1", "-fsanitize=address,undefined", "-fno-sanitize=vptr", "-fno-sanitize-recover=all",
+             "-fno-omit-frame-pointer", "-DSIM_ASAN"),
     "races": ("-O1", "-g1", "-fsanitize=thread", "--param=tsan-instrument-func-entry-exit=0", "-DSIM_RACES"),
 }
 ORDERS = ("forward", "reverse", "shuffle")
@@ -57,6 +60,14 @@ def include_folders() -> tuple[str, ...]:
     if missing:
         raise RuntimeError(f"the CUDA headers {', '.join(missing)} were not found; install chainrule[cuda-check]")
     return tuple(str(folder) for folder in found.values())
+
+
+@functools.cache
+def registers() -> dict[str, int]:
+    """Of every instance in the report of nvrtc.py the most registers that a thread has."""
+    lines = [line for line in REPORT.read_text().splitlines() if line and line[0] != "#"] if REPORT.exists() else []
+    parts = [re.split(r" {2,}", line.partition(" ")[2].strip(), maxsplit=1) for line in lines]
+    return {name: max(int(part.split()[0]) for part in used.split("|")) for name, used in parts}
 
 
 # ---- compiling
@@ -131,8 +142,9 @@ class Library:
                 if part[2] in "bBdD" and part[3].startswith("_ZZ") and not re.search(r"\dsim_", part[3]):
                     self.arrays.append(part[3])
 
-    def kernel(self, symbol: str) -> tuple[Any, list[str], Any]:
-        """The function that calls it, the types of its parameters, and the addresses and sizes of its shared arrays.
+    def kernel(self, symbol: str) -> tuple[Any, list[str], Any, Any]:
+        """The function that calls it, the types of its parameters, and addresses and sizes: of its shared arrays, and of the flags
+        by which g++ remembers that they were constructed.
 
         `__shared__` arrays are static variables within functions: `_ZZ` function `E` name. Those of other kernels of the library
         are left out, those of functions that several kernels call are not.
@@ -148,12 +160,17 @@ class Library:
         for name in self.arrays:
             if not any(name.startswith("_ZZ" + other[2:] + "E") for other in names - mine):
                 shared += [self.base + self.places[name][0], self.places[name][1]]
-        return call, signature().decode().split(), (ctypes.c_uint64 * len(shared))(*shared)
+        guards = [x for n, (place, size) in self.places.items() if n.startswith("_ZGV") for x in (self.base + place, size)]
+        return call, signature().decode().split(), _pairs(shared), _pairs(guards)
 
     def _offset(self, symbol: str) -> int:
         address = getattr(self.code, "sim_address_" + symbol)
         address.restype = ctypes.c_void_p
         return int(address()) - self.base
+
+
+def _pairs(numbers: list[int]) -> Any:
+    return (ctypes.c_uint64 * len(numbers))(*numbers)
 
 
 @functools.cache
@@ -224,9 +241,9 @@ class RawModule:
 class Function:
     """Called as a CuPy kernel is: `function(grid, block, arguments, shared_mem=bytes)`."""
 
-    def __init__(self, name: str, mode: str, path: Path, call: Any, signature: list[str], shared: Any) -> None:
+    def __init__(self, name: str, mode: str, path: Path, call: Any, signature: list[str], shared: Any, guards: Any) -> None:
         self.name, self.mode, self.path = name, mode, path
-        self.call, self.signature, self.shared = call, signature, shared
+        self.call, self.signature, self.shared, self.guards = call, signature, shared, guards
         self.max_dynamic_shared_size_bytes = 48 * 1024
 
     def __call__(self, grid: Any, block: Any, args: Any, *, shared_mem: int = 0, enable_cooperative_groups: bool = False,
@@ -237,6 +254,10 @@ class Function:
             raise RuntimeError(f"{self.name}: block {b} has more than 1024 threads")
         if g[0] > 2**31 - 1 or g[1] > 65535 or g[2] > 65535:
             raise RuntimeError(f"{self.name}: grid {g} is too large")
+        warps, count = -(-b[0] * b[1] * b[2] // 32), -(-registers().get(self.name, 0) // 8) * 8
+        if warps * 32 * count > 65536:
+            raise RuntimeError(f"{self.name}: too many resources requested for launch: {count} registers for each of {warps * 32} "
+                               "threads, where a block has 65536 (__launch_bounds__ tells the compiler the number of threads)")
         fixed = sum(self.shared[1::2])
         if shared_mem > self.max_dynamic_shared_size_bytes or self.max_dynamic_shared_size_bytes + fixed > DYNAMIC_LIMIT:
             raise RuntimeError(f"{self.name}: {shared_mem} bytes of dynamic shared memory and {fixed} of static, "
@@ -244,7 +265,8 @@ class Function:
         held, pointers = self._pointers(args)
         error = _runtime(self.mode).sim_launch(
             self.call, pointers, (ctypes.c_uint * 3)(*g), (ctypes.c_uint * 3)(*b), ctypes.c_size_t(shared_mem),
-            ORDERS.index(Settings.order), ctypes.c_uint64(Settings.seed), self.shared, len(self.shared) // 2)
+            ORDERS.index(Settings.order), ctypes.c_uint64(Settings.seed), self.shared, len(self.shared) // 2,
+            self.guards, len(self.guards) // 2)
         if error:
             raise RuntimeError(f"{self.name}: {_with_lines(error.decode())}")
 

@@ -42,6 +42,8 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
         return (2, 0)  # kDLCUDA
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        if method in METHODS and ufunc.__name__ not in METHODS[method]:
+            raise NotImplementedError(f"`cupy_{ufunc.__name__}.{method}` is not supported yet")
         if any(isinstance(i, np.ndarray) for i in inputs):
             raise TypeError("Unsupported type <class 'numpy.ndarray'>: a host array meets a device array")
         return _call(ufunc if method == "__call__" else getattr(ufunc, method), inputs, options)
@@ -270,12 +272,19 @@ def array(obj: Any, dtype: Any = None, copy: bool = True, order: str = "K", subo
     return ndarray(np.array(obj._a if isinstance(obj, ndarray) else obj, dtype, copy=copy, ndmin=ndmin))
 
 
+MISSING = {"errstate"}
+METHODS = {"reduce": {"add", "multiply"}, "accumulate": {"add", "multiply"}, "reduceat": {"add"},
+           "at": {"add", "maximum", "minimum", "subtract", "bitwise_or", "bitwise_and", "bitwise_xor"}}
+
+
 class _CuPy(ModuleType):
     """`cupy.name`: ours above, else NumPy's function over device arrays."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
+        if name in MISSING:
+            raise AttributeError(f"module 'cupy' has no attribute {name!r}")
         value = getattr(np, name)
         if name in ("ogrid", "mgrid"):
             return _Grid(value)
@@ -312,6 +321,8 @@ class _Ufunc:
         return _call(self.ufunc, args, options)
 
     def __getattr__(self, name: str) -> Any:
+        if name in METHODS and self.__name__ not in METHODS[name]:
+            raise NotImplementedError(f"`cupy_{self.__name__}.{name}` is not supported yet")
         value = getattr(self.ufunc, name)
         return _function(value) if callable(value) else value
 
@@ -375,5 +386,6 @@ def make() -> ModuleType:
     found.cuda = cuda
     cuda.runtime.getDeviceProperties = lambda device: {"name": b"a CPU that runs CUDA's threads"}
     found.get_default_memory_pool = _Pool
+    cuda.alloc_pinned_memory = bytearray
     found.from_dlpack = lambda x: x if isinstance(x, ndarray) else ndarray(np.from_dlpack(_Exporter(x)))
     return found

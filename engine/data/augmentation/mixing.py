@@ -40,7 +40,7 @@ class Mixing:
         if batch.dtype.kind not in REAL:
             raise DtypeError(f"{name}({describe(batch)}): takes floats; convert first, for example with pictures.float() / 255")
         targets = given if given.ndim == 2 else self.one_hot(given)
-        order = ops.randperm(len(batch), generator=self.generator)._data
+        order = ops.randperm(len(batch), generator=self.generator, device="cpu")._data
         seed, draw = key_of(self.generator)  # the engine draws no beta; NumPy's generator does, from the same kind of key
         part = np.random.Generator(np.random.Philox(key=np.array([seed, draw], np.uint64))).beta(
             self.alpha, self.alpha, len(batch))
@@ -91,7 +91,7 @@ class CutMix(Mixing):
             raise ShapeError(f"CutMix({describe(batch)}): takes a batch of pictures (N, C, H, W)")
         count, _, rows, columns = batch.shape
         side = np.sqrt(1 - part)
-        places = ops.rand(2, count, generator=self.generator, dtype=np.float64)._data
+        places = ops.rand(2, count, generator=self.generator, dtype=np.float64, device="cpu")._data
         height, width = (np.round(side * n) for n in (rows, columns))
         top, left = (np.floor(u * n) - size // 2 for u, n, size in zip(places, (rows, columns), (height, width), strict=True))
         kept = blank(np.ones((count, 1, rows, columns), bool), top, left, height, width, False)

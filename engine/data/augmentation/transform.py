@@ -60,15 +60,15 @@ class Transform:
 
     def uniform(self, low: float, high: float, *shape: int) -> Any:
         """Draws from the uniform distribution on [low, high), float64."""
-        return low + (high - low) * ops.rand(*shape, generator=self.generator, dtype=np.float64)._data
+        return low + (high - low) * ops.rand(*shape, generator=self.generator, dtype=np.float64, device="cpu")._data
 
     def normal(self, std: float, shape: tuple[int, ...], dtype: Any) -> Any:
         """Draws from the normal distribution around 0."""
-        return ops.randn(shape, generator=self.generator, dtype=dtype)._data * std
+        return ops.randn(shape, generator=self.generator, dtype=dtype, device="cpu")._data * std
 
     def integers(self, low: int, high: int, *shape: int) -> Any:
         """Integers of [low, high]: with both ends."""
-        return ops.randint(low, high + 1, shape, generator=self.generator)._data
+        return ops.randint(low, high + 1, shape, generator=self.generator, device="cpu")._data
 
     def places(self, count: int, *rooms: Any) -> list[Any]:
         """For each room, a number or an array (N), integers (N) from 0 to it, each as likely; all by one draw."""

@@ -85,6 +85,12 @@ WHERE = {
     "random_integers": "random",
     "random_normal": "random",
     "random_uniform": "random",
+    # pooling
+    "average_pool": "pooling",
+    "average_pool_transpose": "pooling",
+    "max_pool": "pooling",
+    "max_pool_grad": "pooling",
+    "max_pool_indices": "pooling",
     # recurrent
     "gru": "recurrent",
     "gru_grad": "recurrent",
@@ -92,8 +98,13 @@ WHERE = {
     "lstm_grad": "recurrent",
     "rnn": "recurrent",
     "rnn_grad": "recurrent",
+    # reductions
+    "mean": "reductions",
+    "sum": "reductions",
     # resample
     "resample": "resample",
+    # scans
+    "cummax_indices": "scans",
     # softmax
     "log_softmax": "softmax",
     "log_softmax_grad": "softmax",

@@ -234,7 +234,7 @@ __global__ void join_sums(const wide<T>* __restrict__ sums, const T* __restrict_
 }
 
 // Group norm: sums (2, N · C, slabs) of runs, groups of `inner` runs with `count` elements -> shift and slope of each group, and for
-// the sums over samples parts (2, N · C): Σ g · x̂ and Σ g of each run. A warp a group, its lanes the runs.
+// the sums over samples parts (N, 2, C): Σ g · x̂ and Σ g of each run. A warp a group, its lanes the runs.
 template <typename T>
 __global__ void join_groups(const wide<T>* __restrict__ sums, const T* __restrict__ weight, const wide<T>* __restrict__ scale,
                             wide<T>* __restrict__ parts, wide<T>* __restrict__ shift, wide<T>* __restrict__ slope, int groups,
@@ -250,8 +250,9 @@ __global__ void join_groups(const wide<T>* __restrict__ sums, const T* __restric
             sum_g += sums[(long long)run * slabs + k];
             sum_gx += sums[((long long)runs + run) * slabs + k];
         }
-        parts[run] = sum_gx * s;
-        parts[runs + run] = sum_g;
+        const long long at = run + (long long)(run / channels) * channels;  // sample run / channels has two rows
+        parts[at] = sum_gx * s;
+        parts[at + channels] = sum_g;
         const W w = weight ? load(weight[run % channels]) : W(1);
         sum_v += w * sum_g;
         sum_vx += w * sum_gx;

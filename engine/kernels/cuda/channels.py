@@ -11,7 +11,7 @@ import cupy
 
 from chainrule.kernels.cuda.arrays import PACKS, THREADS, blocks, like, number, served, wide, width
 from chainrule.kernels.cuda.launch import FLOATS, HALVES, Kernel, contiguous, instances
-from chainrule.kernels.cuda.normalization import sum_slabs
+from chainrule.kernels.cuda.sums import add_parts
 
 _EACH = instances(FLOATS + HALVES)
 _statistics = Kernel("channels.cu", "slab_statistics", PACKS)
@@ -136,9 +136,10 @@ def group_norm_grad(g: Any, input: Any, weight: Any, bias: Any, means: Any, scal
     g, x, weight, (samples, channels, *positions) = contiguous(g), contiguous(input), contiguous(weight), input.shape
     inner, groups = channels // num_groups, samples * num_groups
     sums = _sums_of(g, x, means, 1, samples * channels, prod(positions), inner)
-    parts = cupy.empty((2, samples, channels), means.dtype)
+    parts = cupy.empty((samples, 2, channels), means.dtype)
     shift, slope = cupy.empty((2, groups), means.dtype)
     _join_groups(x.dtype, grid=(-(-groups // 8),), block=WARPS,
                  arguments=(sums, weight, scales, parts, shift, slope, groups, channels, inner, sums.shape[2],
                             number(inner * prod(positions), x.dtype)))
-    return _apply(_affine_grad, (g, x), (means, scales, weight, shift, slope), inner), *sum_slabs(parts, x.dtype, (channels,))
+    dweight, dbias = add_parts(parts, cupy.empty((2, channels), x.dtype))
+    return _apply(_affine_grad, (g, x), (means, scales, weight, shift, slope), inner), dweight, dbias

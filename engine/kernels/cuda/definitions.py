@@ -17,6 +17,18 @@ PREFIX = reference.__name__ + "."
 _globals: dict[str, dict[str, Any]] = {}  # of each reference file: its globals over CuPy
 
 
+class _Names:
+    """CuPy's names, and what it lacks of NumPy's: `errstate`, which has nothing to say about a device."""
+
+    errstate = np.errstate
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(cupy, name)
+
+
+_names = _Names()
+
+
 def over_cupy(function: Any) -> Any:
     """A function of the reference backend over CuPy; anything else as it is."""
     if not isinstance(function, FunctionType) or not function.__module__.startswith(PREFIX):
@@ -34,7 +46,7 @@ def _globals_of(function: Any) -> dict[str, Any]:
     if found is None:
         found = _globals[function.__module__] = dict(function.__globals__)
         for name, value in function.__globals__.items():
-            found[name] = cupy if value is np else over_cupy(value)
+            found[name] = _names if value is np else over_cupy(value)
     return found
 
 

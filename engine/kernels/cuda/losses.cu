@@ -133,16 +133,6 @@ __global__ void squared_differences(const T* __restrict__ a, const T* __restrict
     if (threadIdx.x == 0) parts[blockIdx.x] = sum;
 }
 
-// loss (1) = the sum of `count` parts, times `factor`. One block.
-template <typename T>
-__global__ void __launch_bounds__(1024) add_parts(const wide<T>* __restrict__ parts, T* __restrict__ loss, int count,
-                                                  wide<T> factor) {
-    wide<T> sum = 0;
-    for (int i = threadIdx.x; i < count; i += blockDim.x) sum += parts[i];
-    sum = over_block<Sum>(sum);
-    if (threadIdx.x == 0) *loss = store<T>(sum * factor);
-}
-
 // da = g · factor · (a - b), g one number; db = -da. Either may be null.
 template <typename T>
 __global__ void squared_differences_grad(const T* __restrict__ g, const T* __restrict__ a, const T* __restrict__ b,

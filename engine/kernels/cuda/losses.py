@@ -11,6 +11,7 @@ import numpy as np
 
 from chainrule.kernels.cuda.arrays import PACKS, THREADS, blocks, like, number, row_blocks, served, wide, width
 from chainrule.kernels.cuda.launch import FLOATS, HALVES, Kernel, contiguous, instances
+from chainrule.kernels.cuda.sums import add_parts
 
 _EACH = instances(FLOATS + HALVES)
 _rows = Kernel("losses.cu", "cross_entropy_rows", PACKS)
@@ -18,9 +19,8 @@ _rows_grad = Kernel("losses.cu", "cross_entropy_rows_grad", PACKS)
 _reduce = Kernel("losses.cu", "reduce_losses", _EACH)
 _differences = Kernel("losses.cu", "squared_differences", _EACH)
 _differences_grad = Kernel("losses.cu", "squared_differences_grad", _EACH)
-_add = Kernel("losses.cu", "add_parts", _EACH)
 
-MOST_BLOCKS = 1024  # whose sums one block then adds up
+MOST_BLOCKS = 1024  # whose sums are then added up
 
 
 def cross_entropy(input: Any, target: Any, weight: Any, *, ignore_index: int, label_smoothing: float, reduction: str) -> Any:
@@ -65,9 +65,7 @@ def squared_error(input: Any, target: Any, *, reduction: str) -> Any:
     count = min(MOST_BLOCKS, *blocks(a.size, 16 // dtype.itemsize))
     parts, loss = cupy.empty(count, wide(dtype)), cupy.empty((), dtype)
     _differences(dtype, grid=(count,), block=(THREADS,), arguments=(a, b, parts, np.int64(a.size)))
-    share = number(1 / a.size if reduction == "mean" else 1, dtype)
-    _add(dtype, grid=(1,), block=(1024,), arguments=(parts, loss, count, share))
-    return loss
+    return add_parts(parts, loss, a.size if reduction == "mean" else 1)
 
 
 def squared_error_grad(g: Any, input: Any, target: Any, reduction: str, wanted: tuple[bool, bool]) -> Any:

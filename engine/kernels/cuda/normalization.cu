@@ -18,9 +18,9 @@ template <int V, typename T> __device__ __forceinline__ Pack<T, V> given_or(cons
 
 // x and out (rows, n), weight and bias (n) or null; means and scales (rows) are kept for the derivative.
 template <typename T, int V>
-__global__ void __launch_bounds__(512) normalize_rows(const T* __restrict__ x, const T* __restrict__ weight,
-                                                      const T* __restrict__ bias, T* __restrict__ out, wide<T>* __restrict__ means,
-                                                      wide<T>* __restrict__ scales, int rows, int n, wide<T> eps, bool centred) {
+__global__ void ROW_BOUNDS normalize_rows(const T* __restrict__ x, const T* __restrict__ weight,
+                                          const T* __restrict__ bias, T* __restrict__ out, wide<T>* __restrict__ means,
+                                          wide<T>* __restrict__ scales, int rows, int n, wide<T> eps, bool centred) {
     using W = wide<T>;
     const int row = blockIdx.x * blockDim.y + threadIdx.y, packs = n / V, first = threadIdx.x, step = blockDim.x;
     if (row >= rows) return;  // a whole warp: rows that share a block have one warp each
@@ -55,10 +55,10 @@ __global__ void __launch_bounds__(512) normalize_rows(const T* __restrict__ x, c
 
 // dx (rows, n), of g and x (rows, n).
 template <typename T, int V>
-__global__ void __launch_bounds__(512) normalize_rows_grad(const T* __restrict__ g, const T* __restrict__ x,
-                                                           const T* __restrict__ weight, const wide<T>* __restrict__ means,
-                                                           const wide<T>* __restrict__ scales, T* __restrict__ dx, int rows, int n,
-                                                           bool centred) {
+__global__ void ROW_BOUNDS normalize_rows_grad(const T* __restrict__ g, const T* __restrict__ x,
+                                               const T* __restrict__ weight, const wide<T>* __restrict__ means,
+                                               const wide<T>* __restrict__ scales, T* __restrict__ dx, int rows, int n,
+                                               bool centred) {
     using W = wide<T>;
     const int row = blockIdx.x * blockDim.y + threadIdx.y, packs = n / V, first = threadIdx.x, step = blockDim.x;
     if (row >= rows) return;
@@ -87,9 +87,9 @@ __global__ void __launch_bounds__(512) normalize_rows_grad(const T* __restrict__
     });
 }
 
-// Σ g · x̂ and Σ g down the columns, for each slab of the rows: parts (2, slabs, n). A block takes 32 columns side by side, so that a
+// Σ g · x̂ and Σ g down the columns, for each slab of the rows: parts (slabs, 2, n). A block takes 32 columns side by side, so that a
 // warp reads neighbours, and its eight warps every eighth row of the slab; their sums meet in shared memory in a fixed order. The
-// second stage adds up the slabs: no atomics, so the bits do not depend on which block comes first.
+// second stage (sums.cu) adds up the slabs: no atomics, so the bits do not depend on which block comes first.
 template <typename T>
 __global__ void sum_columns(const T* __restrict__ g, const T* __restrict__ x, const wide<T>* __restrict__ means,
                             const wide<T>* __restrict__ scales, wide<T>* __restrict__ parts, int rows, int n) {
@@ -114,19 +114,7 @@ __global__ void sum_columns(const T* __restrict__ g, const T* __restrict__ x, co
             for_weight += near_weight[k][threadIdx.x];
             for_bias += near_bias[k][threadIdx.x];
         }
-        parts[(long long)slab * n + column] = for_weight;
-        parts[(long long)(slabs + slab) * n + column] = for_bias;
+        parts[2ll * slab * n + column] = for_weight;
+        parts[(2ll * slab + 1) * n + column] = for_bias;
     }
-}
-
-// out (2, n) = the sums of parts (2, slabs, n) over the slabs: the second stage. A thread a column.
-template <typename T>
-__global__ void sum_slabs(const wide<T>* __restrict__ parts, T* __restrict__ out, int slabs, int n) {
-    const int i = blockIdx.x * blockDim.x + threadIdx.x;
-    if (i >= 2 * n) return;
-    const wide<T>* mine = parts + (long long)(i / n) * slabs * n + i % n;
-    wide<T> sum = 0;
-#pragma unroll 8
-    for (int k = 0; k < slabs; k++) sum += mine[(long long)k * n];
-    out[i] = store<T>(sum);
 }

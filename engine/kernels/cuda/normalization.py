@@ -9,24 +9,16 @@ from typing import Any
 
 import cupy
 
-from chainrule.kernels.cuda.arrays import PACKS, THREADS, blocks, like, number, row_blocks, served, wide, width
+from chainrule.kernels.cuda.arrays import PACKS, like, number, row_blocks, served, wide, width
 from chainrule.kernels.cuda.launch import FLOATS, HALVES, Kernel, contiguous, instances
+from chainrule.kernels.cuda.sums import add_parts
 
 _rows = Kernel("normalization.cu", "normalize_rows", PACKS)
 _rows_grad = Kernel("normalization.cu", "normalize_rows_grad", PACKS)
 _columns = Kernel("normalization.cu", "sum_columns", instances(FLOATS + HALVES))
-_slabs = Kernel("normalization.cu", "sum_slabs", instances(FLOATS + HALVES))
 
 ROWS_OF_A_SLAB = 64  # at least; and at most SLABS slabs
 SLABS = 128
-
-
-def sum_slabs(parts: Any, dtype: Any, shape: tuple[int, ...]) -> Any:
-    """The sums of parts (2, slabs, n) over the slabs, in the order of the slabs: two arrays of n elements, seen in `shape`."""
-    _, slabs, n = parts.shape
-    out = cupy.empty((2, *shape), dtype)
-    _slabs(dtype, grid=blocks(2 * n), block=(THREADS,), arguments=(parts, out, slabs, n))
-    return out[0], out[1]
 
 
 def _forward(x: Any, weight: Any, bias: Any, shape: tuple[int, ...], eps: float, centred: bool) -> Any:
@@ -48,9 +40,9 @@ def _backward(g: Any, x: Any, weight: Any, means: Any, scales: Any, shape: tuple
     if not sums:
         return dx, None, None
     slabs = max(1, min(SLABS, rows // ROWS_OF_A_SLAB))
-    parts = cupy.empty((2, slabs, n), means.dtype)
+    parts = cupy.empty((slabs, 2, n), means.dtype)
     _columns(x.dtype, grid=(-(-n // 32), slabs), block=(32, 8), arguments=(g, x, means, scales, parts, rows, n))
-    return dx, *sum_slabs(parts, x.dtype, shape)
+    return dx, *add_parts(parts, cupy.empty((2, *shape), x.dtype))
 
 
 def layer_norm(input: Any, weight: Any, bias: Any, *, normalized_shape: tuple[int, ...], eps: float) -> Any:

@@ -16,6 +16,10 @@ template <int V, typename T> __device__ __forceinline__ void store_pack(T* targe
     reinterpret_cast<Pack<T, V>*>(target)[pack] = value;
 }
 
+// Of kernels that keep rows: blocks have up to 512 threads (arrays.py: `row_blocks`), and one of them to a multiprocessor is enough.
+// The compiler may use up to 128 registers and spills none; few warps do, as each has many loads under way.
+#define ROW_BOUNDS __launch_bounds__(512, 1)
+
 // A row of n elements (a multiple of V) shared by `threads` threads, of which this one has the packs first, first + threads, ... It
 // is loaded once and stays in registers, up to KEEP packs a thread; what lies beyond is loaded again by every sweep, mostly from a
 // cache. All KEEP loads are under way before the first is needed.

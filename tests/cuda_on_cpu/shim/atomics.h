@@ -7,7 +7,7 @@
 
 template <class T> using sim_same = std::common_type_t<T>;  // keeps T from being deduced from this argument
 
-template <class T, class F> SIM_UNSEEN __attribute__((noinline)) T sim_modify(T* address, F change) {
+template <class T, class F> SIM_UNSEEN T sim_modify(T* address, F change) {
     static_assert(sizeof(T) >= 2 && sizeof(T) <= 16, "no atomic of this size");
     if ((uintptr_t)address % sizeof(T)) sim_fail(Place{"", 0}, "atomic at the misaligned address %p", (void*)address);
     sim_access(address, sizeof(T), ACCESS_ATOMIC);

@@ -86,9 +86,13 @@ static Cell& cell(uintptr_t address) {
     }
     return last_cells[address % PAGE];
 }
+static bool is_in(uintptr_t address, const uint64_t* ranges, int count) {
+    for (int i = 0; i < count; i++)
+        if (address - ranges[2 * i] < ranges[2 * i + 1]) return true;
+    return false;
+}
 static bool is_shared(uintptr_t address) {
-    for (int i = 0; i < launch.shared_count; i++)
-        if (address - launch.shared[2 * i] < launch.shared[2 * i + 1]) return true;
+    if (is_in(address, launch.shared, launch.shared_count)) return true;
     return address - (uintptr_t)sim_dynamic_shared < sizeof sim_dynamic_shared;
 }
 static const Block& block_of(uint32_t of_epoch) {
@@ -99,8 +103,9 @@ static const Block& block_of(uint32_t of_epoch) {
 // Whether the access that left the mark comes before whatever the thread does now.
 static bool comes_before(const Mark& mark, int thread, uintptr_t address) {
     if (mark.epoch < launch_epoch) return true;
-    if (mark.epoch < block_epoch) return is_shared(address) || (block_of(mark.epoch).published && blocks.back().observed);
-    if (mark.epoch < epoch || (int)mark.thread == thread) return true;
+    if (mark.epoch < block_epoch) return is_shared(address) || is_in(address, launch.guards, launch.guard_count) ||
+                                              (block_of(mark.epoch).published && blocks.back().observed);
+    if (mark.epoch < epoch || (int)mark.thread == thread || is_in(address, launch.guards, launch.guard_count)) return true;
     return (int)mark.thread / 32 == thread / 32 && seen[thread][mark.thread % 32] >= mark.clock;
 }
 

@@ -59,6 +59,8 @@ static struct Launch {
     Order order;
     const uint64_t* shared;  // pairs of address and size of the static __shared__ arrays
     int shared_count;
+    const uint64_t* guards;  // the same of the flags by which g++ remembers that such an array was constructed: no kernel's memory
+    int guard_count;
     size_t dynamic;  // bytes of dynamic shared memory
 } launch;
 static char message[1024];
@@ -288,11 +290,10 @@ static void fill_shared_memory() {  // with NaN, so that what nobody wrote shows
     for (int i = 0; i < launch.shared_count; i++) memset((void*)launch.shared[2 * i], 0xff, launch.shared[2 * i + 1]);
 #ifdef SIM_ASAN
     __asan_unpoison_memory_region(sim_dynamic_shared, sizeof sim_dynamic_shared);
-#endif
     memset(sim_dynamic_shared, 0xff, launch.dynamic);
-#ifdef SIM_ASAN
     __asan_poison_memory_region(sim_dynamic_shared + launch.dynamic, sizeof sim_dynamic_shared - launch.dynamic);
 #else
+    memset(sim_dynamic_shared, 0xff, launch.dynamic);
     memset(sim_dynamic_shared + launch.dynamic, 0xa5, GUARD);
 #endif
 }
@@ -321,10 +322,11 @@ static void start_block(const unsigned* block) {
 
 // Runs a grid. Returns null, or what went wrong.
 EXPORT const char* sim_launch(void (*call)(void**), void** arguments, const unsigned* grid, const unsigned* block, size_t dynamic,
-                              int order, uint64_t seed, const uint64_t* shared, int shared_count) {
+                              int order, uint64_t seed, const uint64_t* shared, int shared_count, const uint64_t* guards,
+                              int guard_count) {
     gridDim = dim3(grid[0], grid[1], grid[2]), blockDim = dim3(block[0], block[1], block[2]);
     threads = block[0] * block[1] * block[2];
-    launch = Launch{call, arguments, (Order)order, shared, shared_count, dynamic};
+    launch = Launch{call, arguments, (Order)order, shared, shared_count, guards, guard_count, dynamic};
     failed = false;
     random_state = seed * 2654435761u + 88172645463325252ull;
     if (!stacks) {

@@ -29,7 +29,7 @@ void sim_fail(Place place, const char* format, ...) __attribute__((noreturn, for
 
 // Tell the detector of races (races.h) of an access that the compiler does not report by itself. Nothing in other modes.
 enum Access { ACCESS_READ, ACCESS_WRITE, ACCESS_ATOMIC };
-#define SIM_UNSEEN __attribute__((no_sanitize("thread")))  // a function whose accesses the compiler shall not report
+#define SIM_UNSEEN __attribute__((noinline, no_sanitize("thread")))  // a function whose accesses the compiler shall not report
 void sim_access(const void* address, int bytes, Access access);
 void sim_fence();  // __threadfence()
 
