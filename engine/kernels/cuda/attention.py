@@ -47,9 +47,9 @@ _backward_queries = Kernel("attention.cu", "attention_backward_queries", _instan
 
 @lru_cache(1024)
 def _layout(shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int, lead: tuple[int, ...]) -> Any:
-    """How an array (..., rows, columns) lies, its leading axes broadcast to `lead`: elements from one entry of the batch (all leading
-    axes but the last) to the next, from one head, one row and one column; and whether all but the last are whole pieces of 16
-    bytes. None where entries do not lie at even distances."""
+    """How an array (..., rows, columns) lies, its leading axes broadcast to `lead`: elements from one entry of the batch (all of
+    the leading axes but the last) to the next, from one head, one row and one column; and whether all of these but the last are
+    whole pieces of 16 bytes. None where entries do not lie at even distances."""
     if any(step % itemsize for step in strides):
         return None
     more = len(lead) + 2 - len(shape)
