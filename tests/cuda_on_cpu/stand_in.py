@@ -5,6 +5,7 @@ wait for a device is counted in `SYNCHRONISATIONS`. Kernels are run by the simul
 """
 
 from importlib.machinery import ModuleSpec
+from time import perf_counter
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -235,13 +236,25 @@ class Event:
     def __init__(self, **options: Any) -> None:
         pass
 
+    time = 0.0
+
     def record(self, stream: Any = None) -> None:
-        pass
+        self.time = perf_counter()
 
     def synchronize(self) -> None:
         _synchronised()
 
     done = True
+
+
+class MemoryHook:
+    """cupy.cuda.MemoryHook, which is never told of anything: the pool holds nothing here."""
+
+    def __enter__(self) -> "MemoryHook":
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        pass
 
 
 def _poisoned(shape: Any, dtype: Any = float, order: str = "C") -> ndarray:
@@ -376,6 +389,8 @@ def make() -> ModuleType:
     found.RawModule = simulator.RawModule
     cuda: Any = ModuleType("cupy.cuda")
     cuda.Device, cuda.Stream, cuda.Event = Device, Stream, Event
+    cuda.get_elapsed_time = lambda start, end: 1e3 * (end.time - start.time)
+    cuda.MemoryHook = MemoryHook
     cuda.is_available = lambda: True
     cuda.cublas, cuda.get_cublas_handle = cublas, lambda: 0
     cuda.get_current_stream = Stream
