@@ -14,7 +14,7 @@ import numpy as np
 
 from chainrule import kernels
 from chainrule.errors import AutogradError, DtypeError, ShapeError
-from chainrule.graph import Node, tick, wrap
+from chainrule.graph import Node, kept_values, tick, wrap
 from chainrule.kernels import BY_TYPE, is_array
 from chainrule.names import autograd, ops
 from chainrule.state import Flag, changes, noting, state
@@ -58,6 +58,7 @@ def walk(roots: list[tuple[Node, Any]], wanted: set[Node] | None, create_graph: 
     anomaly = state.anomaly
     recording = noting()  # a compiled step is being recorded: formulas go over Tensors, so that it is told of every kernel
     lifted = create_graph or recording is not None
+    straight = wanted is None and not create_graph and not anomaly  # all that arrives at a leaf is for its `.grad`
     for node, g in roots:
         grads[node] = grads[node] + g if node in grads else g
     oldest = 0 if not wanted else min(n.order for n in wanted)
@@ -90,7 +91,8 @@ def walk(roots: list[tuple[Node, Any]], wanted: set[Node] | None, create_graph: 
             else:
                 getattr(xp, part)(grads[node.parents[0]], g, **node.static)
             continue
-        for parent, d in node.op.vjp(node, g, xp, needed):
+        left = into_leaf(node, g, recording) if straight and node.op.accumulates else needed
+        for parent, d in node.op.vjp(node, g, xp, left):
             if anomaly:
                 check_finite(node, d)
             before = grads.get(parent)
@@ -114,6 +116,23 @@ def walk(roots: list[tuple[Node, Any]], wanted: set[Node] | None, create_graph: 
         d = None  # else the walk would be a second holder of the last one, and `own` would copy it
         if not retain_graph and node.kept:
             node.kept = None
+
+
+def into_leaf(node: Node, g: Any, recording: Any) -> set[Node] | None:
+    """Let a product add the gradient of its weight to the `.grad` that the leaf has: there is no array of it, and no sweep that
+    adds. Returns the parents that are left; None for all, where the leaf has no gradient or has hooks, or the kernel declines."""
+    leaf, kernel = node.parents[1], getattr(node.kernels, node.op.accumulates, None)
+    if leaf is None or leaf.op is not None or leaf.hooks or node.parents.count(leaf) > 1 or kernel is None:
+        return None
+    x = kept_values(node, node.kernels)[0]
+    with _deposits:
+        if leaf.grad is None or leaf.grad.node is not None:
+            return None
+        target = leaf.grad._data
+        if not (kernel(target, g, x) if recording is None else recording.accumulated(leaf, kernel, g, x)):
+            return None
+        leaf.grad._version[0] = tick()
+    return {p for p in node.parents if p is not None and p is not leaf}
 
 
 def check_finite(node: Node, d: Any) -> None:

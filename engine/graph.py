@@ -263,6 +263,8 @@ class Op:
     tensor(12.)
     """
 
+    accumulates = ""  # the kernel that adds the gradient of the second input to an array, (array, g, first input) -> whether it did
+
     def __new__(cls, *args: Any, **options: Any) -> "Op":
         if cls is Op and options.get("forward") is None:
             from chainrule.quick import class_for

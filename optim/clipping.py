@@ -44,11 +44,16 @@ def norm_of(tensors: list[Tensor], norm_type: float, error_if_nonfinite: bool) -
     norm_type = float(norm_type)  # torch takes "inf", too
     if not norm_type > 0:
         raise ValueError(f"norm_type={norm_type} must be positive; float('inf') is the largest magnitude")
-    parts = apart([t._data for t in tensors], lambda array: array)
-    norms = [norm_of_arrays(part, norm_type) for part in parts]
-    if len({t.device for t in tensors}) > 1:
-        norms = [float(norm) for norm in norms]
-    total = norms[0] if len(norms) == 1 else p_norm(norms, norm_type)
+    arrays = [t._data for t in tensors]
+    total = root_of_squares(arrays) if norm_type == 2 and arrays else None
+    if total is None:  # by the definition
+        with np.errstate(all="ignore"):
+            parts = [[np.linalg.norm(a.ravel().astype(np.float64), norm_type) for a in part if a.size]
+                     for part in apart(arrays, lambda a: a)]
+            norms = [p_norm(part, norm_type) for part in parts]
+            if len({t.device for t in tensors}) > 1:
+                norms = [float(norm) for norm in norms]
+            total = norms[0] if len(norms) == 1 else p_norm(norms, norm_type)
     if error_if_nonfinite and not math.isfinite(float(total)):
         raise RuntimeError(f"the norm of the gradients (norm_type={norm_type}) is {float(total)}, so they cannot be clipped; to "
                            "have them scaled all the same pass error_if_nonfinite=False, and to find where it comes from "
@@ -56,17 +61,13 @@ def norm_of(tensors: list[Tensor], norm_type: float, error_if_nonfinite: bool) -
     return total
 
 
-def norm_of_arrays(arrays: list[Any], norm_type: float) -> Any:
-    """The norm of the elements of arrays on one device."""
-    host = isinstance(arrays[0], np.ndarray)
-    kernel = kernels.find("sum_of_squares", arrays[0]) if norm_type == 2 else None
+def root_of_squares(arrays: list[Any]) -> Any:
+    """The Euclidean norm by the backend's kernel; None where there is none, or it cannot take these arrays or numbers."""
+    kernel = kernels.find("sum_of_squares", arrays[0])
     squares = None if kernel is None else kernel(arrays)
-    if squares is not None and not host:
-        return np.sqrt(squares)
-    if squares is not None and 1e-30 < squares < math.inf:
-        return math.sqrt(squares)
-    with np.errstate(all="ignore"):  # by the definition
-        return p_norm([np.linalg.norm(a.ravel().astype(np.float64), norm_type) for a in arrays if a.size], norm_type)
+    if isinstance(squares, float):
+        return math.sqrt(squares) if 1e-30 < squares < math.inf else None
+    return None if squares is None else np.sqrt(squares)
 
 
 def p_norm(norms: list[Any], norm_type: float) -> Any:
@@ -81,7 +82,7 @@ def as_norm(total: Any, tensors: list[Tensor]) -> Tensor:
     """A norm as a tensor of shape () in the tensors' common dtype."""
     dtype = np.result_type(*(t.dtype for t in tensors)) if tensors else np.float32
     with np.errstate(over="ignore"):
-        return Tensor(total.astype(dtype) if kernels.is_array(total) else np.asarray(total, dtype=dtype))
+        return Tensor(np.asarray(total, dtype=dtype) if isinstance(total, float) else total.astype(dtype))
 
 
 @again
@@ -106,7 +107,7 @@ def scale_down(gradients: list[Tensor], max_norm: float, total: Any) -> None:
     if not max_norm >= 0:
         raise ValueError(f"max_norm={max_norm} must not be negative")
     scale = max_norm / (total + 1e-6)
-    if kernels.is_array(scale):
+    if not isinstance(scale, float):
         limit(gradients, np.minimum(scale, 1.0), math.inf)
     elif not scale >= 1:  # also where it is not a number
         limit(gradients, scale, math.inf)
@@ -115,22 +116,31 @@ def scale_down(gradients: list[Tensor], max_norm: float, total: Any) -> None:
 def limit(gradients: list[Tensor], factor: Any, highest: float) -> None:
     """g ← min(max(factor · g, −highest), highest) in place, by the backend's kernel where there is one and it can. (It cannot
     where one is listed twice: two threads would write to it.)"""
-    for part in apart(gradients, lambda g: g._data):
-        arrays = [g._data for g in part]
-        kernel = kernels.find("scale_and_clamp", arrays[0])
-        if kernel is not None and len({id(a) for a in arrays}) == len(arrays) and kernel(arrays, factor, highest):
-            now = tick()
-            for g in part:
-                g._version[0] = now
-            continue
-        with no_grad():
-            for g in part:
-                if kernels.is_array(factor):
-                    g.mul_(Tensor(factor.astype(g.dtype)))
-                elif factor != 1:
-                    g.mul_(factor)
-                if highest < math.inf:
-                    g.clamp_(-highest, highest)
+    if not gradients or at_once(gradients, factor, highest):
+        return
+    parts = apart(gradients, lambda g: g._data)
+    for part in parts:
+        if len(parts) == 1 or not at_once(part, factor, highest):
+            with no_grad():
+                for g in part:
+                    if not isinstance(factor, float):
+                        g.mul_(Tensor(factor.astype(g.dtype)))
+                    elif factor != 1:
+                        g.mul_(factor)
+                    if highest < math.inf:
+                        g.clamp_(-highest, highest)
+
+
+def at_once(gradients: list[Tensor], factor: Any, highest: float) -> bool:
+    """`limit` by the backend's kernel; False where it does not."""
+    arrays = [g._data for g in gradients]
+    kernel = kernels.find("scale_and_clamp", arrays[0])
+    if kernel is None or len({id(a) for a in arrays}) < len(arrays) or not kernel(arrays, factor, highest):
+        return False
+    now = tick()
+    for g in gradients:
+        g._version[0] = now
+    return True
 
 
 @again

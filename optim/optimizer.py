@@ -63,11 +63,9 @@ def wide(data: Any) -> Any:
 def apart(items: list[Any], array_of: Any) -> list[list[Any]]:
     """The items in lists of those whose arrays a kernel takes together: all in the host's memory, and on each GPU those of a
     dtype."""
-    arrays = [array_of(item) for item in items]
-    if all([a.__class__ is np.ndarray for a in arrays]):
-        return [items] if items else []
     found: dict[Any, list[Any]] = {}
-    for item, a in zip(items, arrays, strict=True):
+    for item in items:
+        a = array_of(item)
         found.setdefault(None if isinstance(a, np.ndarray) else (a.device.id, a.dtype), []).append(item)
     return list(found.values())
 
@@ -251,11 +249,13 @@ class Optimizer:
                         state = self.state[p] = {}
                     rows.append((p._data, g._data, state))
                     p._version[0] = now  # a graph that kept the former values must not be walked any more
-            for part in apart(rows, itemgetter(0)):
-                if not self.together(part, group):
-                    with nullcontext() if isinstance(part[0][0], np.ndarray) else part[0][0].device:
-                        for data, gradient, entry in part:
-                            self.alone(data, gradient, entry, group)
+            if rows and not self.together(rows, group):
+                parts = apart(rows, itemgetter(0))
+                for part in parts:
+                    if len(parts) == 1 or not self.together(part, group):
+                        with nullcontext() if isinstance(part[0][0], np.ndarray) else part[0][0].device:
+                            for data, gradient, entry in part:
+                                self.alone(data, gradient, entry, group)
         return loss
 
     def alone(self, data: Any, gradient: Any, state: dict[str, Any], group: dict[str, Any]) -> None:

@@ -3,9 +3,11 @@
 from importlib import import_module
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 
+import chainrule as cr
 from tests.cuda import check, check_fused
 from tests.kernels import normal
 
@@ -34,12 +36,15 @@ def settings(case: Any) -> dict[str, Any]:
     return dict(zip(("stride", "padding", "dilation", "groups"), case[2:]))
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16, ml_dtypes.bfloat16])
 @pytest.mark.parametrize("name", CASES)
 def test_values_and_gradients(name: str, dtype: Any) -> None:
     case = CASES[name]
     arrays = normal(0, *case[0]), normal(1, *case[1]), normal(2, case[1][0])
     check_fused("affine_convolution", *arrays, dtype=dtype, **settings(case))
+    if dtype == np.float32:
+        with cr.cuda.allow_tf32():
+            check_fused("affine_convolution", *arrays, factor=300, **settings(case))
 
 
 @pytest.mark.parametrize("name", ["strides", "depthwise", "one dimension"])
@@ -63,10 +68,12 @@ def test_large_tiles_and_positions_shared_out(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(module, "BLOCKS", 1)
     assert module._tiles(np.float32, 130, 162, 1) == (128, (2, 2, 1))
     check_fused("affine_convolution", *arrays, **settings(case))
+    check_fused("affine_convolution", *arrays, dtype=np.float16, **settings(case))
     monkeypatch.setattr(module, "BLOCKS", 20)
     monkeypatch.setattr(module, "SHARE", 50)
     assert module._shares(162, 6) == (64, 3)
     check_fused("affine_convolution", *arrays, **settings(case))
+    check_fused("affine_convolution", *arrays, dtype=ml_dtypes.bfloat16, **settings(case))
 
 
 def test_what_the_kernels_do_not_take() -> None:

@@ -6,6 +6,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+import chainrule as cr
+from chainrule import layers
 from tests.cuda import check_fused, cuda, run, to_device, to_host
 from tests.kernels import normal
 
@@ -109,3 +111,19 @@ def test_what_is_left_to_the_definition(name: str) -> None:
     assert declines(*arguments(name, batch=0), *more)
     if name == "lstm":
         assert declines(*arguments(name), normal(8, 7, 7))
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
+def test_layers_train_on_the_device(kind: str) -> None:
+    """Two layers in both directions, with lengths: the kernels serve, and give the CPU's values and gradients."""
+    ends = []
+    for device in ("cpu", "cuda"):
+        cr.manual_seed(0)
+        layer = getattr(layers, kind)(3, 6, num_layers=2, bidirectional=True).to(device)
+        x = cr.tensor(normal(1, 4, 5, 3).astype(np.float32)).to(device).requires_grad_()
+        output, _ = layer(x, lengths=cr.tensor(LENGTHS).to(device))
+        (output * output).sum().backward()
+        assert output.device.type == device
+        ends.append([output, x.grad, *(p.grad for p in layer.parameters())])
+    for one, right in zip(ends[1], ends[0], strict=True):
+        np.testing.assert_allclose(one.detach().cpu().numpy(), right.detach().numpy(), rtol=1e-4, atol=1e-5)

@@ -137,9 +137,13 @@ def test_table_takes_only_what_it_can() -> None:
     class Own(np.ndarray):
         pass
 
+    class Elsewhere:
+        dtype = one.dtype
+
     assert addresses.KNOWN and usable(one, one.copy()) and usable(np.array(1.0)) and usable(np.ones((0, 2)))
     assert not usable(one, one.astype(np.float32)) and not usable(one.astype(int)) and not usable(one, np.ones((3, 2)))
     assert not usable(one, np.ones(6)) and not usable(one, one.T.copy().T) and not usable(one, read_only(one.copy()))
+    assert not usable(Elsewhere()) and not usable(one, Elsewhere())  # as an array on a GPU
     assert not usable(one.view(Own)) and not usable(np.frombuffer(b"\0" * 17, np.float64, 2, 1).copy().view(">f8"))
     unaligned = np.zeros(17, np.uint8)[1:].view(np.float64)
     assert not unaligned.flags.aligned and not usable(unaligned)

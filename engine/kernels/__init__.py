@@ -70,7 +70,7 @@ def find(name: str, array: Any) -> Any:
     >>> find("sum_of_squares", np.zeros(2)) is cpu.sum_of_squares, find("no such name", np.zeros(2))
     (True, None)
     """
-    xp = of(array)
+    xp = BY_TYPE.get(array.__class__) or of(array)
     return getattr(xp if state.backend is None else forced(xp), name, None)
 
 

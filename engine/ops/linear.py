@@ -13,3 +13,6 @@ def linear(xp: Any, x: Any, weight: Any, bias: Any) -> Any:
     """x (..., in) @ weight (out, in).mT + bias (out,) or None -> (..., out)."""
     out = xp.matmul(x, weight.mT)
     return out if bias is None else out + bias
+
+
+linear.accumulates = "linear_accumulate"

@@ -302,7 +302,7 @@ class Program:
 
     def _accumulate(self, note: Note) -> None:
         target = note.args[0]
-        self.line(self._step(Step(np.add, tuple(note.args), {"out": target}), "add"), note)
+        self.line(self._step(Step(note.function, tuple(note.args), note.static), note.function.__name__), note)
         if target.kind == GRADIENT:
             self.line(f"{self.node(target.source)}.grad._version[0] = tick()", note)
 

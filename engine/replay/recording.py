@@ -400,6 +400,17 @@ class Recording:
             self._written(target)
             np.add(node.grad._data, d._data, out=node.grad._data)
             node.grad._version[0] = tick()
-            note = self.note(ACCUMULATE, np.add, [target, slot], {}, "grad")
+            note = self.note(ACCUMULATE, np.add, [target, slot], {"out": target}, "grad")
             note.mutates.append(target)
         note.target = node if self._outside(node) else None
+
+    def accumulated(self, node: Any, kernel: Any, g: Tensor, x: Any) -> bool:
+        """Let a product add a gradient to that of a leaf, noted; returns whether it did."""
+        self.gradient_of(node)
+        target = self.known[id(node.grad._data)]
+        done = bool(kernel(node.grad._data, g._data, x))
+        if done:
+            self._written(target)
+            note = self.note(ACCUMULATE, kernel, [target, self.slot(g), self._static(x)], {}, "grad")
+            note.mutates.append(target)
+        return done

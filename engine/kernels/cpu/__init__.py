@@ -51,6 +51,7 @@ WHERE = {
     # linear
     "linear": "linear",
     "linear_grad": "linear",
+    "linear_accumulate": "linear",
     # losses
     "cross_entropy": "losses",
     "cross_entropy_grad": "losses",

@@ -103,6 +103,8 @@ def _fill(arrays: int, ndarray: int, scalar: int, rows: Any) -> int:
     objects = _read(arrays + ITEMS, np.int64)
     for row in range(rows.shape[0] - 1):
         first = _read(objects + 8 * row * columns, np.int64)
+        if _read(first + TYPE, np.int64) != ndarray:  # what follows would be read from an object laid out in another way
+            return -1
         axes, sizes, count = _read(first + AXES, np.int32), _read(first + SIZES, np.int64), 1
         for axis in range(axes):
             count *= _read(sizes + 8 * axis, np.int64)

@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.kernels.cpu.matmul import END, SMALLEST, SUMS, A, B, C, declines, job, layout, product, run
+from chainrule.kernels.cpu.matmul import ADDS, END, SMALLEST, SUMS, A, B, C, declines, job, layout, product, run
 from chainrule.kernels.cpu.memory import empty
+
+STRAIGHT = 1 << 18  # elements of a weight from which its gradient is added within the product
 
 
 def linear(x: Any, weight: Any, bias: Any) -> Any:
@@ -72,6 +74,25 @@ def linear_grad(g: Any, x: Any, weight: Any, bias: Any, wanted: tuple[bool, bool
         for_bias = rows.sum(0)
     return (for_x if for_x is None or len(shape) == 2 else for_x.reshape(shape),
             for_weight.T if for_weight is not None and turned_w else for_weight, for_bias)
+
+
+def linear_accumulate(total: Any, g: Any, x: Any) -> bool:
+    """total (out, in) += the gradient of the weight, g (*lead, out) transposed @ x (*lead, in), which BLAS does as it multiplies.
+    False, and nothing is done, for small weights and for arrays that it cannot take.
+
+    >>> linear_accumulate(np.zeros((1, 2)), np.ones((3, 1)), np.ones((3, 2)))
+    False
+    """
+    if total.size < STRAIGHT or not x.size or not total.flags.carray or declines(total, g, x) \
+            or np.may_share_memory(total, g) or np.may_share_memory(total, x):
+        return False
+    (rows, ldg, turned_g), (x, ldx, turned_x) = layout(rows_of(g)), layout(rows_of(x))
+    if turned_g:
+        rows, ldg = np.ascontiguousarray(rows), len(total)
+    jobs = job(*total.shape, len(x), ldg, True, ldx, turned_x).copy()
+    jobs[0, A], jobs[0, B], jobs[0, C], jobs[0, ADDS] = id(rows), id(x), id(total), 1
+    run(jobs, total.dtype)
+    return True
 
 
 @lru_cache(4096)

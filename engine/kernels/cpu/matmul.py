@@ -36,7 +36,8 @@ LIKE = {dtype: np.empty(0, dtype) for dtype in SCALARS}  # an array of the dtype
  C,                  # the result, C-contiguous
  BIAS,               # (columns,), added to every row; or 0
  SUMS,               # takes the sums over depth of the operand's columns: of a where it lies as (depth, rows), else of b; or 0
- FIELDS) = range(23)
+ ADDS,               # whether the product is added to what is in the result
+ FIELDS) = range(24)
 
 ROWS_AT_ONCE = 64  # summed before they are added to the rest: rounding errors grow with that number, not with the depth
 
@@ -65,7 +66,7 @@ def _products(task: int, jobs: Any, like: Any) -> None:
         b = data(job[B]) + size * (outer * job[OUTER_B] + inner * job[INNER_B] + start_b)
         c = data(job[C]) + size * ((entry * rows + top) * columns + left)
         gemm(job[TRANSPOSED_A] != 0, job[TRANSPOSED_B] != 0, bottom - top, width, depth, 1.0,
-             part(a, 0, 1, like), lda, part(b, 0, 1, like), ldb, 0.0, part(c, 0, 1, like), columns)
+             part(a, 0, 1, like), lda, part(b, 0, 1, like), ldb, 1.0 if job[ADDS] else 0.0, part(c, 0, 1, like), columns)
         if job[BIAS]:
             bias = part(data(job[BIAS]), left, right, like)
             for i in range(bottom - top):
@@ -120,7 +121,7 @@ def job(rows: int, columns: int, depth: int, lda: int, transposed_a: bool, ldb: 
     down, across = _cut(rows, columns, depth) if batch[0] == 1 or work >= 1 << 22 else (1, 1)
     group = max(1, (1 << 20) // max(1, work)) if down * across == 1 else 1
     row[0] = (-(-batch[0] // group) * down * across, batch[0], batch[1], group, down, across, rows, columns, depth,
-              0, lda, transposed_a, batch[2], batch[3], 0, ldb, transposed_b, batch[4], batch[5], 0, 0, 0)
+              0, lda, transposed_a, batch[2], batch[3], 0, ldb, transposed_b, batch[4], batch[5], 0, 0, 0, 0)
     return row
 
 

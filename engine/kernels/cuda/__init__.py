@@ -85,6 +85,12 @@ WHERE = {
     "random_integers": "random",
     "random_normal": "random",
     "random_uniform": "random",
+    # pooling
+    "average_pool": "pooling",
+    "average_pool_transpose": "pooling",
+    "max_pool": "pooling",
+    "max_pool_grad": "pooling",
+    "max_pool_indices": "pooling",
     # recurrent
     "gru": "recurrent",
     "gru_grad": "recurrent",

@@ -3,8 +3,10 @@
 The three maps are those of the reference (`chainrule.kernels.reference.convolution` states what they compute). By which method:
 
 - **convolution_direct.cu**: groups of few channels, depthwise convolution among them.
-- **convolution.cu**: float32 and float64.
-- **The definition**: three dimensions, other dtypes, arrays of 2^31 elements and more.
+- **convolution_tensor.cu**: float16 and bfloat16, and float32 where tf32 is allowed, by tensor cores, from copies of the arrays in
+  which channels run fastest.
+- **convolution.cu**: float32 and float64 by multiply-adds.
+- **The definition**: three dimensions, other dtypes, arrays of 2^31 elements and more, 16-bit floats on a GPU before sm_80.
 
 The adjoint in the weight is a sum over all positions of all images: they are shared out among blocks, whose partial sums are added
 up in a fixed order. How they are shared out depends on shapes alone.
@@ -13,14 +15,18 @@ Where a window reaches beyond the source, a zero is multiplied with the weight, 
 too, so that an infinite weight makes NaN at the border of the gradient, where the reference has none.
 """
 
+from functools import cache
 from math import prod
 from typing import Any
 
 import cupy
+import numpy as np
 
 from chainrule.kernels.cuda import definitions
 from chainrule.kernels.cuda.arrays import THREADS, blocks, served, wide
 from chainrule.kernels.cuda.launch import FLOATS, HALVES, Kernel, contiguous, instances
+from chainrule.kernels.cuda.matmul import tf32
+from chainrule.kernels.cuda.planes import extents
 from chainrule.kernels.cuda.sums import add_parts, sum_of_channels
 from chainrule.kernels.reference.convolution import check_arguments
 from chainrule.kernels.reference.windows import Sizes
@@ -30,24 +36,26 @@ _convolve = Kernel("convolution.cu", "convolve", [(*t, backward) for t in TILES 
 _correlate = Kernel("convolution.cu", "correlate", TILES)
 _convolve_direct = Kernel("convolution_direct.cu", "convolve_direct", instances(FLOATS + HALVES, (False, True)))
 _correlate_direct = Kernel("convolution_direct.cu", "correlate_direct", instances(FLOATS + HALVES))
+_convolve_tensor = Kernel("convolution_tensor.cu", "convolve_tensor", instances((*HALVES, "float32"), (2, 4), (False, True)))
+_correlate_tensor = Kernel("convolution_tensor.cu", "correlate_tensor", instances((*HALVES, "float32"), (2, 4)))
+_channels_last = Kernel("convolution_tensor.cu", "channels_last", instances((*HALVES, "float32")))
+_add_turned_parts = Kernel("convolution_tensor.cu", "add_turned_parts", instances((*HALVES, "float32")))
 
 FEW = 8  # channels of a group, of input and of output, up to which groups go the direct way
 BLOCKS = 264  # two for each of an H100's multiprocessors: tiles are made small, and positions shared out, to have as many
+SHARED = 480  # bytes of shared memory for each line of a tile of tensor_tile.cuh
 SHARE = 512  # positions that a block of the adjoint in the weight sums over at least
 
 
 class Geometry:
-    """The sizes of one convolution: x (N, G C, H, W), weight (G O, C, KH, KW), y (N, G O, OH, OW); one dimension as H = 1."""
+    """The sizes of one convolution: x (N, G C, *S), weight (G O, C, *K), y (N, G O, *out)."""
 
     def __init__(self, x_shape: Any, weight_shape: Any, out: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> None:
         self.images, self.groups = x_shape[0], groups
         self.inputs, self.outputs = weight_shape[1], weight_shape[0] // groups
-        self.x, self.y, self.kernel, self.stride, padding, dilation = [
-            (*(empty,) * (2 - len(sizes)), *sizes) for empty, sizes in
-            ((1, x_shape[2:]), (1, out), (1, weight_shape[2:]), (1, stride), (0, padding), (1, dilation))]
-        self.extents = tuple(int(part) for axis in zip(self.x, self.y, self.kernel, self.stride, padding, dilation, strict=True)
-                             for part in axis)
-        self.taps = prod(self.kernel)
+        self.x, self.y, self.stride, kernel = tuple(x_shape[2:]), tuple(out), tuple(stride), tuple(weight_shape[2:])
+        self.taps = prod(kernel)
+        self.extents = extents(self.x, self.y, kernel, self.stride, tuple(padding), tuple(dilation))
 
     def direct(self) -> bool:
         """Whether its groups are too small for tiles."""
@@ -60,8 +68,33 @@ class Geometry:
 
 
 def _takes(*arrays: Any) -> bool:
-    return (served(*arrays) and str(arrays[0].dtype) in FLOATS and arrays[0].ndim in (3, 4)
-            and all(a is None or a.size < 2**31 for a in arrays))
+    return (served(*arrays) and arrays[0].ndim in (3, 4) and all(a is None or a.size < 2**31 for a in arrays)
+            and (str(arrays[0].dtype) in FLOATS or _has_tensor_cores(cupy.cuda.runtime.getDevice())))
+
+
+@cache
+def _has_tensor_cores(device: int) -> bool:
+    """Whether the device has those that tensor_tile.cuh is written for, of sm_80 and later."""
+    return int(cupy.cuda.Device(device).compute_capability) >= 80
+
+
+def _by_tensor_cores(dtype: Any) -> bool:
+    return str(dtype) in HALVES or (tf32(dtype) and _has_tensor_cores(cupy.cuda.runtime.getDevice()))
+
+
+def _filled_up(channels: int, dtype: Any) -> int:
+    """The number of channels as a multiple of 16 bytes."""
+    chunk = 16 // dtype.itemsize
+    return int(-(-channels // chunk) * chunk)
+
+
+def _turned(x: Any, images: int, groups: int, channels: int) -> Any:
+    """x (images, groups, channels, positions) -> (images, positions, groups, channels filled up)."""
+    filled, positions = _filled_up(channels, x.dtype), x.size // max(1, images * groups * channels)
+    out = cupy.empty((images, positions, groups, filled), x.dtype)
+    _channels_last(x.dtype, grid=(images * groups * -(-positions // 32), -(-filled // 32)), block=(THREADS,),
+                   arguments=(contiguous(x), out, groups, channels, filled, positions))
+    return out
 
 
 def _run(source: Any, weight: Any, bias: Any, target: Any, g: Geometry, backward: bool) -> Any:
@@ -73,6 +106,12 @@ def _run(source: Any, weight: Any, bias: Any, target: Any, g: Geometry, backward
                          arguments=(source, weight, bias, target, target.size, sources, targets, g.groups, *g.extents))
         return target
     side, grid = _tiles(dtype, targets, g.positions(backward), g.groups * (prod(g.stride) if backward else 1))
+    if _by_tensor_cores(dtype):
+        source = _turned(source, g.images, g.groups, sources)
+        weight = _turned(weight, g.groups, 1, sources) if backward else _turned(weight, g.groups * g.outputs, 1, sources)
+        _convolve_tensor(dtype, side // 32, backward, grid=grid, block=(THREADS,), shared=SHARED * side,
+                         arguments=(source, weight, bias, target, g.images, source.shape[-1], targets, g.groups, *g.extents))
+        return target
     _convolve(dtype, side // 16, backward, grid=grid, block=(THREADS,),
               arguments=(source, weight, bias, target, g.images, sources, targets, g.groups, *g.extents))
     return target
@@ -94,9 +133,18 @@ def _weight(x: Any, y: Any, weight: Any, g: Geometry) -> Any:
         _correlate_direct(dtype, grid=(weight.size,), block=(THREADS,),
                           arguments=(x, y, weight, g.images, g.inputs, g.outputs, g.groups, *g.extents))
         return weight
-    side, (columns, rows, _) = _tiles(dtype, g.outputs, g.inputs * g.taps, g.groups)
-    positions = g.positions(False)
-    share, splits = _shares(positions, columns * rows * g.groups)
+    tensor = _by_tensor_cores(dtype)
+    inputs = _filled_up(g.inputs, dtype) if tensor else g.inputs
+    side, (columns, rows, _) = _tiles(dtype, g.outputs, inputs * g.taps, g.groups)
+    share, splits = _shares(g.positions(False), columns * rows * g.groups)
+    if tensor:
+        x, y = _turned(x, g.images, g.groups, g.inputs), _turned(y, g.images, g.groups, g.outputs)
+        part = cupy.empty((splits, weight.shape[0], g.taps, inputs), np.float32)
+        _correlate_tensor(dtype, side // 32, grid=(columns, rows, g.groups * splits), block=(THREADS,), shared=SHARED * side,
+                          arguments=(x, y, part, g.images, inputs, g.outputs, y.shape[-1], g.groups, share, *g.extents))
+        _add_turned_parts(dtype, grid=blocks(weight.size), block=(THREADS,),
+                          arguments=(part, weight, splits, weight.shape[0], g.inputs, inputs, g.taps))
+        return weight
     part = weight[None] if splits == 1 else cupy.empty((splits, *weight.shape), wide(dtype))
     _correlate(dtype, side // 16, grid=(columns, rows, g.groups * splits), block=(THREADS,),
                arguments=(x, y, part, g.images, g.inputs, g.outputs, g.groups, share, *g.extents))

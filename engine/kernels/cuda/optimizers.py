@@ -40,7 +40,8 @@ def chunk_of(total: int) -> int:
 def table(arrays: list[Any], columns: int) -> Any:
     """Where the arrays lie, for optimizers.cu: (the table on the device, its number of rows, elements in a chunk, blocks), for a
     flat list of `columns` arrays a row. None where the arrays cannot be used: those of a row must have one shape, all of them be
-    C-contiguous, parameters and gradients of one floating-point dtype, and the others of the dtype that `wide` gives.
+    C-contiguous and on one device, parameters and gradients of one floating-point dtype, and the others of the dtype that `wide`
+    gives.
 
     The table goes to the device without waiting for it, and only where an address has changed since the last call: gradients
     are new arrays in every step, but often lie where the last ones did.
@@ -48,17 +49,17 @@ def table(arrays: list[Any], columns: int) -> Any:
     dtype = arrays[0].dtype
     if not served(arrays[0]):
         return None
-    state, sizes, addresses = wide(dtype), [], []
+    state, device, sizes, addresses = wide(dtype), arrays[0].device.id, [], []
     for start in range(0, len(arrays), columns):
         shape = arrays[start].shape
         sizes.append(arrays[start].size)
         for column in range(columns):
             a = arrays[start + column]
             if a.__class__ is not cupy.ndarray or a.shape != shape or a.dtype != (dtype if column < 2 else state) \
-                    or not a.flags.c_contiguous:
+                    or not a.flags.c_contiguous or a.device.id != device:
                 return None
             addresses.append(a.data.ptr)
-    key = cupy.cuda.runtime.getDevice(), columns, len(addresses), addresses[0]
+    key = device, columns, len(addresses), addresses[0]
     known = _tables.get(key)
     if known is None or known[0] != addresses or known[1] != sizes:
         chunk = chunk_of(sum(sizes))

@@ -13,6 +13,7 @@
 // T: 16-bit floats, or float, which is rounded to tf32 before it is multiplied. An operand has
 //      static constexpr bool DEEP                  whether the depth runs fastest in memory
 //      const T* chunk(int e, int line, int k)      where the 16 bytes are that begin at this line and depth; null for zeros
+//      const T* anywhere()                         some address at a multiple of 16 bytes, to name where nothing is read
 // Each thread calls it for the same R / 2 lines or depths at each step, numbered by e.
 #pragma once
 #include "ptx.cuh"
@@ -27,14 +28,18 @@ template <typename T, int R> struct TensorTile {
 
     template <bool DEEP> static __device__ __forceinline__ int pitch() { return DEEP ? DEPTH + CHUNK : SIDE + 8; }
 
+    // A row of a piece has so many chunks; a thread copies the same one of R / 2 rows, `APART` from each other.
+    template <bool DEEP> static constexpr int CHUNKS = (DEEP ? DEPTH : SIDE) / CHUNK;
+    template <bool DEEP> static constexpr int APART = THREADS / CHUNKS<DEEP>;
+    template <bool DEEP> static __device__ __forceinline__ int along() { return threadIdx.x % CHUNKS<DEEP> * CHUNK; }
+    template <bool DEEP> static __device__ __forceinline__ int row(int e) { return threadIdx.x / CHUNKS<DEEP> + e * APART<DEEP>; }
+
     template <class O> static __device__ __forceinline__ void copy(T* piece, const O& operand, int k) {
-        constexpr int CHUNKS = (O::DEEP ? DEPTH : SIDE) / CHUNK;  // in a row of the piece
-        const int along = threadIdx.x % CHUNKS * CHUNK;
 #pragma unroll
         for (int e = 0; e < R / 2; e++) {
-            const int row = threadIdx.x / CHUNKS + e * (THREADS / CHUNKS);
-            const T* from = O::DEEP ? operand.chunk(e, row, k + along) : operand.chunk(e, along, k + row);
-            copy_async<16>(piece + row * pitch<O::DEEP>() + along, from ? from : operand.anywhere(), from != nullptr);
+            const int along_row = along<O::DEEP>(), across_rows = row<O::DEEP>(e);
+            const T* from = O::DEEP ? operand.chunk(e, across_rows, k + along_row) : operand.chunk(e, along_row, k + across_rows);
+            copy_async<16>(piece + across_rows * pitch<O::DEEP>() + along_row, from ? from : operand.anywhere(), from != nullptr);
         }
     }
 
