@@ -175,8 +175,8 @@ def runtime() -> ModuleType:
     found.getDevice, found.getDeviceCount = current, lambda: COUNT
     found.setDevice = lambda device: Device(device).use()
     found.deviceSynchronize = synchronised
-    found.getDeviceProperties = lambda device: {"name": b"a CPU that runs CUDA's threads", "multiProcessorCount": 2, "major": 9, "minor": 0,
-                                                "sharedMemPerBlockOptin": 232448, "warpSize": 32}
+    found.getDeviceProperties = lambda device: {"name": b"a CPU that runs CUDA's threads", "multiProcessorCount": 2, "major": 9,
+                                                "minor": 0, "sharedMemPerBlockOptin": 232448, "warpSize": 32}
     found.CUDA_R_32F, found.CUDA_R_64F, found.CUDA_R_16F, found.CUDA_R_16BF = 0, 1, 2, 14
     return found
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 FILE = Path(__file__).with_name("names.txt")
-MODULES = ("", "linalg", "fft", "random", "lib", "lib.stride_tricks", "cuda", "cuda.runtime")  # (cuda.cublas needs its library)
-CLASSES = ("ndarray", "ufunc", "RawModule", "RawKernel", "cuda.Device", "cuda.Stream", "cuda.ExternalStream", "cuda.Event", "cuda.Graph",
-           "cuda.MemoryPool", "cuda.MemoryPointer", "cuda.UnownedMemory", "cuda.PinnedMemoryPointer", "cuda.PinnedMemoryPool",
-           "random.Generator", "random.RandomState")
+MODULES = ("", "linalg", "fft", "random", "lib", "lib.stride_tricks", "cuda", "cuda.runtime")  # not cuda.cublas: no library
+CLASSES = ("ndarray", "ufunc", "RawModule", "RawKernel", "cuda.Device", "cuda.Stream", "cuda.Event", "cuda.ExternalStream",
+           "cuda.Graph", "cuda.MemoryPool", "cuda.MemoryPointer", "cuda.UnownedMemory", "cuda.PinnedMemoryPointer",
+           "cuda.PinnedMemoryPool", "random.Generator", "random.RandomState")
 
 
 def parameters(function: Any) -> str | None:

@@ -16,11 +16,11 @@ from tests.cuda_on_cpu.devices import SYNCHRONISATIONS, Device, current, synchro
 
 __all__ = ["SYNCHRONISATIONS", "make", "ndarray"]
 
-# methods that read no element: they serve on any device
+# methods that move no element: they serve on any device
 VIEWS = {"reshape", "transpose", "swapaxes", "squeeze", "view", "diagonal", "ravel"}
 # functions whose result's shape, or whose result on the host, only the elements tell
-WAITS = {"nonzero", "flatnonzero", "argwhere", "unique", "array_equal", "allclose", "extract", "compress", "tolist", "tobytes", "dumps",
-         "histogram", "bincount", "setdiff1d", "intersect1d", "union1d", "trim_zeros", "array_repr", "array_str", "save", "savez"}
+WAITS = {"nonzero", "flatnonzero", "argwhere", "unique", "array_equal", "allclose", "extract", "compress", "tolist", "tobytes",
+         "dumps", "histogram", "bincount", "setdiff1d", "intersect1d", "union1d", "trim_zeros", "array_repr", "array_str", "save"}
 # ufuncs' methods, each only of some ufuncs
 METHODS = {"reduce": {"add", "multiply"}, "accumulate": {"add", "multiply"}, "reduceat": {"add"}, "outer": names.ufuncs(),
            "at": {"add", "maximum", "minimum", "subtract", "bitwise_or", "bitwise_and", "bitwise_xor"}}
@@ -37,7 +37,7 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
         self._a, self.base, self._device = array, base, current() if device is None else device
 
     def __array__(self, *args: Any, **options: Any) -> Any:
-        raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()` to construct a NumPy array explicitly.")
+        raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`.")
 
     @property
     def __cuda_array_interface__(self) -> Any:
@@ -52,8 +52,15 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         if any(isinstance(i, np.ndarray) for i in inputs):
             raise TypeError("Unsupported type <class 'numpy.ndarray'>: a host array meets a device array")
-        found = _Ufunc(ufunc, "cupy." + ufunc.__name__)
-        return (found if method == "__call__" else getattr(found, method))(*inputs, **options)
+        if method != "__call__" or ufunc.signature is not None:
+            return NotImplemented  # as CuPy: numpy.add.reduce and numpy.matmul do not take its arrays
+        return _call(ufunc, "cupy." + ufunc.__name__, inputs, options)
+
+    def __matmul__(self, other: Any) -> Any:
+        return _call(np.matmul, "cupy.matmul", (self, other), {})
+
+    def __rmatmul__(self, other: Any) -> Any:
+        return _call(np.matmul, "cupy.matmul", (other, self), {})
 
     def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
         path = function.__module__.replace("numpy", "cupy", 1) + "." + function.__name__
@@ -174,7 +181,8 @@ def _converted(array: Any, dtype: Any, order: str = "K") -> Any:
         out = array.astype(dtype, order)
         if dtype.kind in "iu" and array.dtype.kind == "f":
             limits = np.iinfo(dtype)
-            out = np.where(array >= float(limits.max), limits.max, np.where(array <= float(limits.min), limits.min, out)).astype(dtype)
+            out = np.where(array <= float(limits.min), limits.min, out)
+            out = np.where(array >= float(limits.max), limits.max, out).astype(dtype)
             out[np.isnan(array)] = (limits.min or 2**63) if dtype.itemsize == 8 else 0
     return out
 
@@ -270,7 +278,7 @@ def empty_like(prototype: Any, dtype: Any = None, order: str = "K", subok: Any =
 
 def asarray(a: Any, dtype: Any = None, order: Any = None, *, copy: Any = None, blocking: bool = False) -> ndarray:
     """To the device; a device array as it is."""
-    return array(a, dtype, bool(copy), order or "K") if isinstance(a, ndarray) or copy else array(a, dtype, True, order or "K")
+    return array(a, dtype, bool(copy) or not isinstance(a, ndarray), order or "K")
 
 
 def array(obj: Any, dtype: Any = None, copy: bool = True, order: str = "K", subok: bool = False, ndmin: int = 0, *,
