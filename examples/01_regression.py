@@ -37,7 +37,7 @@ def draw(path, model, x, y):
     figure = Figure(figsize=(3.2, 3.0), layout="constrained")
     ax = figure.subplots()
     with cr.no_grad():
-        ax.plot(y.numpy(), model(x).numpy(), ".", markersize=2)
+        ax.plot(y.cpu().numpy(), model(x).cpu().numpy(), ".", markersize=2)
     ax.axline((0, 0), slope=1, color="gray", linewidth=0.8)
     ax.set(xlabel="target", ylabel="prediction")
     figure.savefig(path, dpi=80)
@@ -47,8 +47,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a smoke test: three epochs")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu", help="where to compute: cpu, cuda, cuda:1")
     parser.add_argument("--out", type=Path, default=Path("out"), help="the folder for the picture")
     arguments = parser.parse_args()
+    cr.set_default_device(arguments.device)
     epochs = 3 if arguments.quick else 60
 
     start = time.perf_counter()

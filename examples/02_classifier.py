@@ -11,8 +11,6 @@ import argparse
 import time
 from pathlib import Path
 
-import numpy as np
-
 import chainrule as cr
 from chainrule import layers, optim
 from chainrule.data import DataLoader, TensorDataset
@@ -89,8 +87,10 @@ def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--quick", action="store_true", help="a few hundred examples, to see that everything runs")
     options.add_argument("--seed", type=int, default=0)
+    options.add_argument("--device", default="cpu", help="where to compute: cpu, cuda, cuda:1")
     options.add_argument("--out", type=Path, default=Path("out"))
     arguments = options.parse_args()
+    cr.set_default_device(arguments.device)
     count, epochs = (300, 2) if arguments.quick else (9000, 6)
 
     start = time.perf_counter()
@@ -99,7 +99,7 @@ def main():
     examples, held_out = generate(count, patterns), generate(count // 6, patterns)
     model = build()
     print(f"{count:,} examples to learn from, {count // 6:,} for validation\n{model}\n\nThe loop by hand:")
-    first_weights = {name: value.numpy().copy() for name, value in model.state_dict().items()}
+    first_weights = {name: value.cpu().numpy().copy() for name, value in model.state_dict().items()}
     training = DataLoader(examples, 64, shuffle=True, generator=arguments.seed)
     validation = DataLoader(held_out, 256, generator=arguments.seed)
     by_hand = train_by_hand(model, training, validation, epochs)
@@ -111,7 +111,7 @@ def main():
     print("\nThe same by fit:")
     history = fit(again, training, layers.CrossEntropyLoss(), optim.Adam(again.parameters(), lr=1e-3), epochs,
                   validation=validation, metrics=Accuracy(), progress=True)
-    same = all(np.array_equal(a.numpy(), b.numpy()) for a, b in zip(model.parameters(), again.parameters(), strict=True))
+    same = all(cr.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
     assert same and history["validation_loss"] == by_hand, "fit is that very loop"
 
     arguments.out.mkdir(parents=True, exist_ok=True)

@@ -40,10 +40,10 @@ def draw(path, model, image):
     seen = []
     with model[1].register_forward_hook(lambda module, arguments, output: seen.append(output)), cr.no_grad():
         model(image.unsqueeze(0))
-    kernels, fires = model[0].weight.data[:, 0], seen[0].data[0]  # (32, 3, 3), (32, 8, 8)
+    kernels, fires = model[0].weight.cpu().data[:, 0], seen[0].cpu().data[0]  # (32, 3, 3), (32, 8, 8)
     figure = Figure(figsize=(9, 2.6), layout="constrained")
     parts = figure.subfigures(1, 3, width_ratios=(1, 2, 2))
-    parts[0].subplots().imshow(image.data[0], cmap="gray_r")
+    parts[0].subplots().imshow(image.cpu().data[0], cmap="gray_r")
     for part, tiles, colours, title in ((parts[1], kernels, "RdBu", "32 kernels"), (parts[2], fires, "Blues", "where they fire")):
         part.suptitle(title, fontsize=9)
         for ax, tile in zip(part.subplots(4, 8).flat, tiles, strict=True):
@@ -58,8 +58,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a smoke test: two epochs")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu", help="where to compute: cpu, cuda, cuda:1")
     parser.add_argument("--out", type=Path, default=Path("out"), help="the folder for the picture")
     arguments = parser.parse_args()
+    cr.set_default_device(arguments.device)
     epochs = 2 if arguments.quick else 40
 
     start = time.perf_counter()

@@ -41,14 +41,14 @@ def accuracy_by_row(model, dataset):
 def draw(path, model, held_out):
     """A picture: one digit of each kind, and how the belief in each class changes as the rows come in."""
     images, labels = held_out.tensors
-    chosen = [int(np.flatnonzero(labels.data == digit)[0]) for digit in range(10)]
+    chosen = [int(np.flatnonzero(labels.cpu().data == digit)[0]) for digit in range(10)]
     model.eval()
     with cr.no_grad():
-        belief = F.softmax(model(images[chosen]), dim=-1).numpy()
+        belief = F.softmax(model(images[chosen]), dim=-1).cpu().numpy()
     figure = Figure(figsize=(10, 2.6), layout="constrained")
     axes = figure.subplots(2, 10)
     for digit, i in enumerate(chosen):
-        axes[0, digit].imshow(images.data[i, 0], cmap="gray_r")
+        axes[0, digit].imshow(images.cpu().data[i, 0], cmap="gray_r")
         axes[1, digit].imshow(belief[digit], cmap="Blues", vmin=0, vmax=1)  # a row of the image, a row of the belief
         axes[1, digit].set_xticks([digit])
         for ax in axes[:, digit]:
@@ -63,8 +63,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a smoke test: two epochs of a small network")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu", help="where to compute: cpu, cuda, cuda:1")
     parser.add_argument("--out", type=Path, default=Path("out"), help="the folder for the picture")
     arguments = parser.parse_args()
+    cr.set_default_device(arguments.device)
     hidden_size, epochs = (32, 2) if arguments.quick else (128, 30)
 
     start = time.perf_counter()

@@ -40,7 +40,7 @@ def spell(tokens: np.ndarray) -> str:
 
 def accuracy(model: layers.Module, sources: np.ndarray, targets: np.ndarray, beams: int) -> float:
     """Which part of the sequences comes out right from the first letter to the end."""
-    found = model.translate(sources, BEGIN, END, max_length=LONGEST + 1, beams=beams).data
+    found = model.translate(sources, BEGIN, END, max_length=LONGEST + 1, beams=beams).cpu().data
     right = [spell(a) == spell(b) and END in a for a, b in zip(found, targets, strict=True)]
     return float(np.mean(right))
 
@@ -53,7 +53,7 @@ def attention_map(model: layers.Module, source: np.ndarray, target: np.ndarray) 
         x = model.embed(cr.tensor(target[None]))
         x = layer.norm1(x + layer.self_attn(x, x, x, is_causal=True)[0])
         _, weights = layer.multihead_attn(x, memory, memory)
-    return weights[0].data
+    return weights[0].cpu().data
 
 
 def draw(path: Path, weights: np.ndarray, source: np.ndarray, target: np.ndarray) -> None:
@@ -75,8 +75,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--quick", action="store_true", help="a few steps only, to see that everything runs")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu", help="where to compute: cpu, cuda, cuda:1")
     parser.add_argument("--out", default="out", help="folder for the picture")
     options = parser.parse_args()
+    cr.set_default_device(options.device)
     cr.manual_seed(options.seed)
     rng = np.random.default_rng(options.seed)
     steps = 10 if options.quick else options.steps
@@ -109,7 +111,7 @@ def main() -> None:
     for beams, name in ((1, "greedily"), (4, "with 4 beams")):
         right = accuracy(model, held_out_sources, held_out_targets, beams)
         print(f"of {len(held_out_sources)} held-out sequences, {name}: {right:.1%} reversed")
-    found = model.translate(held_out_sources[:5], BEGIN, END, LONGEST + 1).data
+    found = model.translate(held_out_sources[:5], BEGIN, END, LONGEST + 1).cpu().data
     for source, written in zip(held_out_sources, found, strict=False):
         print(f"  {spell(source):10} -> {spell(written)}")
     print(f"{time.perf_counter() - began:.0f} seconds")

@@ -77,7 +77,7 @@ def predict(model, vocabulary, texts):
     """The probability of praise for each text, an array (N)."""
     model.eval()
     with cr.no_grad():
-        probabilities = model(*encode(texts, vocabulary)).numpy()
+        probabilities = model(*encode(texts, vocabulary)).cpu().numpy()
     model.train()
     return probabilities
 
@@ -100,8 +100,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a smoke test: few reviews and a small network")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu", help="where to compute: cpu, cuda, cuda:1")
     parser.add_argument("--out", type=Path, default=Path("out"), help="the folder for the picture")
     arguments = parser.parse_args()
+    cr.set_default_device(arguments.device)
     count, sizes, epochs = (600, (16, 8), 2) if arguments.quick else (5000, (128, 64), 3)
 
     start = time.perf_counter()

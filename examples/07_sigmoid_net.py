@@ -34,13 +34,13 @@ def draw(path, model, points, labels):
     x, y = np.meshgrid(np.linspace(-2, 3, 120), np.linspace(-1.5, 2, 100))
     grid = cr.tensor(np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float32))
     with cr.no_grad():
-        probability = model(grid).numpy().reshape(x.shape)
+        probability = model(grid).cpu().numpy().reshape(x.shape)
     figure = Figure(figsize=(4.2, 3.0), layout="constrained")
     ax = figure.subplots()
     shades = ax.contourf(x, y, probability, levels=np.linspace(0, 1, 11), cmap="RdBu_r", alpha=0.7)
     ax.contour(x, y, probability, levels=[0.5], colors="black", linewidths=1)
     for label, color in ((0, "tab:blue"), (1, "tab:red")):
-        own = points.numpy()[labels.numpy()[:, 0] == label]
+        own = points.cpu().numpy()[labels.cpu().numpy()[:, 0] == label]
         ax.plot(own[:, 0], own[:, 1], ".", color=color, markersize=3)
     figure.colorbar(shades, label="probability")
     figure.savefig(path, dpi=80)
@@ -50,8 +50,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a smoke test: two epochs")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu", help="where to compute: cpu, cuda, cuda:1")
     parser.add_argument("--out", type=Path, default=Path("out"), help="the folder for the picture")
     arguments = parser.parse_args()
+    cr.set_default_device(arguments.device)
     epochs = 2 if arguments.quick else 60
 
     start = time.perf_counter()

@@ -30,7 +30,7 @@ def read_text(path: str | None) -> str:
 
 def random_batch(text: np.ndarray) -> tuple[cr.Tensor, cr.Tensor]:
     """BATCH passages from anywhere in the text, and the same passages one character further on: (12, 64) each."""
-    starts = cr.randint(0, len(text) - CONTEXT, (BATCH, 1)).data
+    starts = cr.randint(0, len(text) - CONTEXT, (BATCH, 1), device="cpu").data
     places = starts + np.arange(CONTEXT + 1)
     passages = text[places]
     return cr.tensor(passages[:, :-1]), cr.tensor(passages[:, 1:])
@@ -61,8 +61,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--quick", action="store_true", help="a few steps only, to see that everything runs")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu", help="where to compute: cpu, cuda, cuda:1")
     parser.add_argument("--out", default="out", help="folder for the weights")
     options = parser.parse_args()
+    cr.set_default_device(options.device)
     cr.manual_seed(options.seed)
     steps = 10 if options.quick else options.steps
 

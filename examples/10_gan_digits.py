@@ -146,7 +146,7 @@ def judge_samples(model, generator):
     with cr.no_grad():
         belief = F.softmax(model((generator(asked) + 1) / 2), 1)
     sure, read = belief.amax(1) >= 0.9, belief.argmax(1)
-    kinds = np.bincount(read.data[sure.data], minlength=10)
+    kinds = np.bincount(read[sure].cpu().data, minlength=10)
     return sure.float().mean().item(), int((kinds >= 10).sum()), (read == asked).float().mean().item()
 
 
@@ -155,7 +155,7 @@ def draw(path, rows):
     figure = Figure(figsize=(13, 2.6), layout="constrained")
     for part, (name, tiles) in zip(figure.subfigures(1, len(rows)), rows.items(), strict=True):
         part.suptitle(name, fontsize=10)
-        framed = np.pad(tiles.data.reshape(5, 10, 8, 8), ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=-1)
+        framed = np.pad(tiles.cpu().data.reshape(5, 10, 8, 8), ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=-1)
         axes = part.subplots()
         axes.imshow(framed.transpose(0, 2, 1, 3).reshape(50, 100), cmap="gray_r", vmin=-1, vmax=1, interpolation="nearest")
         axes.set_axis_off()
@@ -166,8 +166,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a smoke test: a few steps of narrow networks")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu", help="where to compute: cpu, cuda, cuda:1")
     parser.add_argument("--out", type=Path, default=Path("out"), help="the folder for the picture")
     arguments = parser.parse_args()
+    cr.set_default_device(arguments.device)
     width, steps = (4, 5) if arguments.quick else (32, 2000)
 
     start = time.perf_counter()
@@ -178,7 +180,7 @@ def main():
     with cr.no_grad():
         made = {name: generator(asked) for name, generator in pairs.items()}
     images, labels = digits()[0].tensors
-    real = cr.stack([images[labels == int(digit)][row] for row, digit in enumerate(asked.data)])
+    real = cr.stack([images[labels == int(digit)][row] for row, digit in enumerate(asked.tolist())])
     arguments.out.mkdir(parents=True, exist_ok=True)
     draw(arguments.out / "10_gan_digits.png", {"real digits": 2 * real - 1} | made)
     model, accuracy = reader(1 if arguments.quick else 10)

@@ -46,7 +46,7 @@ def loss_of(model, codes):
 def draw(path, codes, given, truth):
     """A picture: what was given, what it made of it, and how the note really went on."""
     figure = Figure(figsize=(9, 4), layout="constrained")
-    for axes, made, true in zip(figure.subplots(len(codes), 1, sharex=True), models.mu_law_decode(codes, CLASSES).data, truth,
+    for axes, made, true in zip(figure.subplots(len(codes), 1, sharex=True), models.mu_law_decode(codes, CLASSES).cpu().data, truth,
                                 strict=True):
         shown = slice(given - 120, given + 360)
         places = np.arange(len(made))[shown] - given
@@ -64,8 +64,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a smoke test: a few steps of a small network")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu", help="where to compute: cpu, cuda, cuda:1")
     parser.add_argument("--out", type=Path, default=Path("out"), help="the folder for the picture")
     arguments = parser.parse_args()
+    cr.set_default_device(arguments.device)
     channels, depth, steps, length, ahead = (8, 4, 5, 100, 40) if arguments.quick else (24, 6, 600, 512, 360)
 
     start = time.perf_counter()

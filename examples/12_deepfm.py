@@ -63,7 +63,7 @@ def predict(model, data):
     """The logits of all rows."""
     model.eval()
     with cr.no_grad():
-        found = np.concatenate([model(*batch(data, rows)[0]).data for rows in np.array_split(np.arange(len(data[1])), 10)])
+        found = np.concatenate([model(*batch(data, rows)[0]).cpu().data for rows in np.array_split(np.arange(len(data[1])), 10)])
     model.train()
     return found
 
@@ -110,8 +110,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a smoke test: few impressions, one epoch")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu", help="where to compute: cpu, cuda, cuda:1")
     parser.add_argument("--out", type=Path, default=Path("out"), help="the folder for the picture")
     arguments = parser.parse_args()
+    cr.set_default_device(arguments.device)
     count, epochs = (2000, 1) if arguments.quick else (120000, 6)
 
     start = time.perf_counter()

@@ -88,7 +88,7 @@ def train(model: layers.Module, batches: object, steps: int, rate: float, say: s
 @cr.no_grad()
 def guesses(model: layers.Module, tokens: np.ndarray) -> np.ndarray:
     """The likeliest word at each position, or the likeliest topic of each sentence."""
-    return model(cr.tensor(tokens), attention_mask=cr.tensor(tokens != PAD)).argmax(-1).data
+    return model(cr.tensor(tokens), attention_mask=cr.tensor(tokens != PAD)).argmax(-1).cpu().data
 
 
 def draw(path: Path, table: np.ndarray) -> None:
@@ -113,8 +113,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1000, help="of guessing hidden words")
     parser.add_argument("--quick", action="store_true", help="a few steps only, to see that everything runs")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu", help="where to compute: cpu, cuda, cuda:1")
     parser.add_argument("--out", default="out", help="folder for the picture")
     options = parser.parse_args()
+    cr.set_default_device(options.device)
     cr.manual_seed(options.seed)
     rng = np.random.default_rng(options.seed)
     steps, tuning = (5, 5) if options.quick else (options.steps, 100)
@@ -158,7 +160,7 @@ def main() -> None:
 
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
-    draw(out / "13_bert_masked.png", pretrained.bert.embeddings.word_embeddings.weight.data)
+    draw(out / "13_bert_masked.png", pretrained.bert.embeddings.word_embeddings.weight.cpu().data)
     print(f"The word vectors are drawn in {out / '13_bert_masked.png'}.")
 
 

@@ -51,7 +51,7 @@ def translate(model, texts):
     tokens, weights = model.generate(source, lengths, max_length=14)
     model.train()
     answers = ["".join(TARGET_LETTERS[t - 3] for t in row if t > END) for row in tokens.tolist()]
-    return answers, [w[: len(a), : len(t)] for w, a, t in zip(weights.numpy(), answers, texts, strict=True)]
+    return answers, [w[: len(a), : len(t)] for w, a, t in zip(weights.cpu().numpy(), answers, texts, strict=True)]
 
 
 def accuracy(model, pairs):
@@ -76,8 +76,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a smoke test: a few steps of a small network")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu", help="where to compute: cpu, cuda, cuda:1")
     parser.add_argument("--out", type=Path, default=Path("out"), help="the folder for the picture")
     arguments = parser.parse_args()
+    cr.set_default_device(arguments.device)
     hidden_size, steps, report = (16, 20, 10) if arguments.quick else (96, 400, 50)
 
     start = time.perf_counter()

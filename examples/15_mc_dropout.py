@@ -52,7 +52,7 @@ def predict(model, push, samples):
     """Mean and standard deviation (T) of the answers of `samples` masks: the same push, each time with its own mask."""
     model.train()  # dropout stays on
     with cr.no_grad():
-        answers = model(cr.tensor(push, dtype=cr.float32).expand(samples, -1)).numpy()
+        answers = model(cr.tensor(push, dtype=cr.float32).expand(samples, -1)).cpu().numpy()
     return answers.mean(0), answers.std(0)
 
 
@@ -79,8 +79,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a smoke test: a few steps of a small network")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu", help="where to compute: cpu, cuda, cuda:1")
     parser.add_argument("--out", type=Path, default=Path("out"), help="the folder for the picture")
     arguments = parser.parse_args()
+    cr.set_default_device(arguments.device)
     hidden_size, steps, report = (16, 20, 10) if arguments.quick else (64, 500, 100)
 
     start = time.perf_counter()

@@ -100,16 +100,19 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a smoke test: a few epochs")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu", help="where to train: cpu, cuda, cuda:1")
     parser.add_argument("--out", type=Path, default=Path("out"), help="the folder for the files")
     arguments = parser.parse_args()
+    cr.set_default_device(arguments.device)
     epochs, again = (2, 1) if arguments.quick else (30, 10)
     arguments.out.mkdir(parents=True, exist_ok=True)
 
     start = time.perf_counter()
     cr.manual_seed(arguments.seed)
-    training, held_out = digits(shifted=True)
-    images, labels = held_out.tensors
-    model = train(build(), training, epochs, 3e-3)
+    training, _ = digits(shifted=True)
+    model = train(build(), training, epochs, 3e-3).cpu()  # the files are made and tried on the CPU
+    cr.set_default_device("cpu")
+    images, labels = digits()[1].tensors
     print(model)
 
     files = {name: arguments.out / f"17_{name}.onnx" for name in ("model", "8-bit", "pruned")}

@@ -70,7 +70,7 @@ class SinusoidalPositions(AddedPositions):
         self.features, self.max_length, self.base, self.batch_first = features, max_length, base, batch_first
         turned = angles(0, max_length, features // 2, base)
         table = np.stack((np.sin(turned), np.cos(turned)), axis=-1).reshape(max_length, features)
-        self.register_buffer("table", Tensor(table.astype(dtypes.get_default_dtype() if dtype is None else dtype)),
+        self.register_buffer("table", ops.as_tensor(table.astype(dtypes.get_default_dtype() if dtype is None else dtype)),
                              persistent=False)
 
     def forward(self, input: Tensor, offset: int = 0) -> Tensor:

@@ -19,7 +19,7 @@ HALVES = """
 #include "ptx.cuh"
 template <typename T, bool TURNED>
 __global__ void product(const T* a, const T* b, float* out, T* rounded, int rows) {
-    __shared__ __align__(16) T left[16 * 24], right[16 * 24];
+    __shared__ __align__(16) unsigned short left[16 * 24], right[16 * 24];
     const int lane = threadIdx.x, columns = TURNED ? 8 : 16;
     copy_async<16>(&left[lane / 2 * 24 + lane % 2 * 8], &a[lane * 8], lane / 2 < rows);
     copy_async_commit();

@@ -25,7 +25,7 @@ def test_an_example_is_listed_and_has_the_common_options(path):
     options = {call.args[0].value for call in ast.walk(tree) if isinstance(call, ast.Call) and call.args
                and isinstance(call.func, ast.Attribute) and call.func.attr == "add_argument"
                and isinstance(call.args[0], ast.Constant)}
-    assert {"--quick", "--seed", "--out"} <= options
+    assert {"--quick", "--seed", "--device", "--out"} <= options
     assert f"]({path.name})" in LIST.read_text(encoding="utf-8")
 
 

@@ -27,7 +27,7 @@ def collate(examples: Sequence[Any]) -> Any:
     if isinstance(first, np.ndarray | np.generic):
         return Tensor(stack(examples))
     if isinstance(first, int | float):
-        return ops.as_tensor(list(examples))
+        return ops.as_tensor(list(examples), device="cpu")
     if isinstance(first, str | bytes):
         return list(examples)
     if isinstance(first, Mapping):

@@ -49,7 +49,8 @@ class TensorDataset(Dataset):
 
     def __init__(self, *tensors: Any, transform: Callable[..., Any] | None = None) -> None:
         self.transform = transform
-        self.tensors: tuple[Tensor, ...] = tuple(ops.as_tensor(t) for t in tensors)
+        self.tensors: tuple[Tensor, ...] = tuple(
+            t if isinstance(t, Tensor) else ops.as_tensor(t, device="cpu") for t in tensors)
         lengths = {t.shape[0] if t.ndim else None for t in self.tensors}
         if len(lengths) != 1 or None in lengths:
             raise ShapeError("TensorDataset: the tensors need the same first axis, got shapes "

@@ -15,7 +15,8 @@ def digits(shifted: bool = False, held_out: float = 0.2) -> tuple[TensorDataset,
     to 1, and labels 0 to 9, int64.
 
     `held_out`: the fraction of each class that is held out, always the same images, whatever the seed. `shifted`: those
-    for training are moved by up to a pixel, each time anew, by draws from the default generator. Raises
+    for training are moved by up to a pixel, each time anew, by draws from the default generator; these stay on the CPU,
+    the others are on the default device. Raises
     ModuleNotFoundError, naming the extra, where scikit-learn is missing; ValueError for a fraction outside [0, 1).
 
     >>> training, held = digits()
@@ -38,4 +39,6 @@ def digits(shifted: bool = False, held_out: float = 0.2) -> tuple[TensorDataset,
     held = np.concatenate([c[:count] for c, count in zip(classes, counts)])
     rest = np.concatenate([c[count:] for c, count in zip(classes, counts)])
     transform = RandomCrop(8, padding=1) if shifted else None
-    return TensorDataset(images[rest], labels[rest], transform=transform), TensorDataset(images[held], labels[held])
+    training, tests = ((images[rows], labels[rows]) for rows in (rest, held))
+    return (TensorDataset(*(training if shifted else map(ops.as_tensor, training)), transform=transform),
+            TensorDataset(*map(ops.as_tensor, tests)))

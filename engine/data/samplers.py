@@ -130,7 +130,7 @@ class WeightedRandomSampler(Sampler):
     """
 
     def __init__(self, weights: Any, num_samples: int, replacement: bool = True, generator: Any = None) -> None:
-        self.weights = ops.as_tensor(weights).double()
+        self.weights = ops.as_tensor(weights, device="cpu").double()
         if self.weights.ndim != 1:
             raise ShapeError(f"WeightedRandomSampler({describe(self.weights)}): takes one weight for each example (N)")
         self.num_samples = count_of("WeightedRandomSampler", num_samples)

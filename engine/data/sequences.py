@@ -41,7 +41,7 @@ def pad_sequences(sequences: Sequence[Any], maxlen: int | None = None, dtype: An
     after, keep_first = side_of("pad_sequences", "padding", padding), side_of("pad_sequences", "truncating", truncating)
     if maxlen is not None and maxlen < 0:
         raise ValueError(f"pad_sequences: maxlen={maxlen} must be at least 0")
-    arrays = [ops.as_tensor(s)._data for s in sequences]
+    arrays = [ops.as_tensor(s, device="cpu")._data for s in sequences]
     if any(a.ndim == 0 for a in arrays):
         raise ShapeError("pad_sequences: takes a list of sequences, got a number among them")
     filled = [a for a in arrays if a.size] or arrays
@@ -63,7 +63,8 @@ def pad_sequences(sequences: Sequence[Any], maxlen: int | None = None, dtype: An
         if count:
             part = array[:count] if keep_first else array[len(array) - count:]
             row[slice(0, count) if after else slice(longest - count, longest)] = part
-    return (Tensor(out), Tensor(np.array(kept, np.int64))) if lengths else Tensor(out)
+    padded: Tensor = ops.as_tensor(out)
+    return (padded, ops.as_tensor(np.array(kept, np.int64))) if lengths else padded
 
 
 def pad_sequence(sequences: Sequence[Any], batch_first: bool = False, padding_value: float = 0.0,

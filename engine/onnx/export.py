@@ -50,6 +50,9 @@ def export(model: Any, example: Any, file: Any = None, *, keywords: Mapping[str,
         raise ImportError('cr.onnx.export needs the onnx package: pip install "chainrule[onnx]"') from error
     arguments = example if isinstance(example, tuple) else (example,)
     inputs = Inputs(model, arguments, keywords or {})
+    if any(t.is_cuda for t in (*(model.state_dict().values() if isinstance(model, Module) else ()),
+                               *(t for t in arguments if isinstance(t, Tensor)))):
+        raise ExportError("onnx.export: the model or its example is on a GPU; export from the CPU: model.cpu()")
     axes, places = inputs.axes(dynamic_axes)
     modes = [(m, m.training) for m in model.modules()] if isinstance(model, Module) else []
     try:

@@ -180,7 +180,7 @@ class BertModel(Module):
         if input_ids.ndim != 2 or input_ids.shape[1] > self.max_position_embeddings:
             raise ShapeError(f"BertModel: the tokens are {describe(input_ids)}; they must be (N, L) with L at most "
                              f"max_position_embeddings={self.max_position_embeddings}")
-        segments = Tensor(np.zeros(input_ids.shape, np.int64)) if token_type_ids is None else ops.as_tensor(token_type_ids)
+        segments = ops.zeros_like(input_ids, np.int64) if token_type_ids is None else ops.as_tensor(token_type_ids)
         seen = None
         for name, given in (("attention_mask", attention_mask), ("token_type_ids", token_type_ids)):
             if given is not None and ops.as_tensor(given).shape != input_ids.shape:

@@ -154,4 +154,4 @@ def join(parts: list[Any]) -> Tensor:
     """Tensors of several batches as one."""
     if not all(isinstance(part, Tensor) for part in parts):
         raise TypeError(f"predict: the model returned {describe(parts[0])}, which is no tensor and no tuple of them")
-    return Tensor(np.concatenate([part.data for part in parts]))
+    return Tensor(np.concatenate([part.cpu().data for part in parts]))

@@ -37,7 +37,7 @@ def batch_size(target: Any) -> int:
 
 def array(value: Any) -> Any:
     """The numbers of a tensor, an array or nested lists."""
-    return value.data if isinstance(value, Tensor) else np.asarray(value)
+    return value.detach().cpu().data if isinstance(value, Tensor) else np.asarray(value)
 
 
 class Metric:
@@ -364,7 +364,7 @@ class Perplexity(Metric):
         with no_grad():
             each = F.cross_entropy(Tensor(scores.reshape(-1, scores.shape[-1])), Tensor(true.reshape(-1)),
                                    ignore_index=self.ignore_index, reduction="none")
-        self.totals["entropy"] += float(each.data.sum(dtype=np.float64))
+        self.totals["entropy"] += float(each.cpu().data.sum(dtype=np.float64))
         self.totals["count"] += int((true != self.ignore_index).sum())
 
     def compute(self) -> float:

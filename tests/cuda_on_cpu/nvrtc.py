@@ -24,9 +24,7 @@ ARCHITECTURES = ("80", "90")
 REGISTERS = 255  # that a thread can have
 SHARED = 48 * 1024  # bytes of static shared memory that a block can have
 # Kernels (source, or source and name) in which ptxas may spill registers to memory, and why. Elsewhere it must not.
-SPILLS = {
-    "normalization.cu normalize_rows": "4 bytes on sm_90, in two instances far from any limit: ptxas's choice",
-}
+SPILLS: dict[str, str] = {}
 
 
 class Resources(NamedTuple):

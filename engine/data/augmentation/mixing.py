@@ -34,7 +34,7 @@ class Mixing:
     def __call__(self, examples: Any, labels: Any) -> tuple[Any, Any]:
         """The mixed examples and the probabilities of their classes."""
         name = type(self).__name__
-        batch, given = ops.as_tensor(examples)._data, ops.as_tensor(labels)._data
+        batch, given = (ops.as_tensor(t, device="cpu")._data for t in (examples, labels))
         if batch.ndim < 2 or given.ndim not in (1, 2) or len(batch) != len(given):
             raise ShapeError(f"{name}({describe(batch)}, {describe(given)}): takes a batch (N, …) and labels (N) or (N, K)")
         if batch.dtype.kind not in REAL:

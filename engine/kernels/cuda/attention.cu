@@ -3,7 +3,7 @@
 //
 // Forward, a block of 4 warps owns 64 STRIPS queries, 16 STRIPS a warp, and walks over the keys, COLUMNS at a time. In shared
 // memory lie the queries and two tiles of keys and of values: while one is worked on, the copy engine fills the other. Scores,
-// weights and the output stay in registers (tiles.cuh says which lane has what): the weights of one product are the left matrix
+// weights and the output stay in registers (attention.cuh says which lane has what): the weights of one product are the left matrix
 // of the next.
 //
 // The softmax needs the largest score of a row before the first exponential, and the row is never there as a whole. But
@@ -23,7 +23,7 @@
 //
 // Exponentials are of base 2, the one that the hardware has: scores are multiplied by log2 e, and lse is kept in base 2. A query
 // that sees no key has sum 0 and no largest score: it gets zeros, lse = 0, hence weights exp(-inf) = 0 and gradients of zero.
-#include "tiles.cuh"
+#include "attention.cuh"
 
 constexpr float LOG2E = 1.4426950408889634f;
 
@@ -69,10 +69,12 @@ template <typename T> struct Mask {
         product *= c.scale * LOG2E;
         return added ? fmaf(load(added[place]), LOG2E, product) : product;
     }
-    // Whether nothing is hidden in a tile of `rows` queries and `columns` keys: most tiles, whose scores need no questions.
+    // Whether in a tile of `rows` queries and `columns` keys the scores are the products times the scale, and no more. So it is
+    // in most tiles. Their products stay as they are, and the factor goes into the multiply-add before the exponential; the
+    // largest product has the largest score then (unless the scale is negative).
     __device__ __forceinline__ bool plain(const Call& c, int query, int rows, int key, int columns) const {
         const bool inside = query + rows <= c.queries && key + columns <= c.keys, above = c.causal && key + columns - 1 > query;
-        return inside && !above && !visible && !added;
+        return inside && !above && !visible && !added && c.scale >= 0;
     }
 };
 
@@ -120,19 +122,18 @@ attention_forward(const T* __restrict__ q, const T* __restrict__ k, const T* __r
 
         float s[STRIPS][N][4];
         rows_by_rows<SIZE>(s, own, keys + tile % 2 * COLUMNS * PITCH);
-        if (mask.plain(c, first, ROWS, key, COLUMNS))
-            each(s, [&](float& x, int, int) { x *= c.scale * LOG2E; });
-        else
-            each(s, [&](float& x, int row, int column) { x = mask.score(c, x, first + row, key + column); });
+        const bool plain = mask.plain(c, first, ROWS, key, COLUMNS);
+        const float factor = plain ? c.scale * LOG2E : 1.0f;
+        if (!plain) each(s, [&](float& x, int row, int column) { x = mask.score(c, x, first + row, key + column); });
 
 #pragma unroll
         for (int m = 0; m < STRIPS; m++)
 #pragma unroll
             for (int h = 0; h < 2; h++) {
-                float most = largest[m][h];
+                float most = -infinity<float>();
 #pragma unroll
-                for (int n = 0; n < N; n++) most = larger(most, larger(s[m][n][2 * h], s[m][n][2 * h + 1]));
-                most = over_quad<Largest>(most);
+                for (int n = 0; n < N; n++) most = fmaxf(most, fmaxf(s[m][n][2 * h], s[m][n][2 * h + 1]));
+                most = fmaxf(largest[m][h], largest_of_quad(most) * factor);  // a NaN is passed over; it shows in the sum
                 const float shift = most == -infinity<float>() ? 0.0f : most;  // -inf - -inf would be NaN
                 const float shrink = exp2f(largest[m][h] - shift);
                 largest[m][h] = most;
@@ -140,7 +141,7 @@ attention_forward(const T* __restrict__ q, const T* __restrict__ k, const T* __r
 #pragma unroll
                 for (int n = 0; n < N; n++)
 #pragma unroll
-                    for (int e = 2 * h; e < 2 * h + 2; e++) sum[m][h] += s[m][n][e] = exp2f(s[m][n][e] - shift);
+                    for (int e = 2 * h; e < 2 * h + 2; e++) sum[m][h] += s[m][n][e] = exp2f(fmaf(s[m][n][e], factor, -shift));
 #pragma unroll
                 for (int n = 0; n < SIZE / 8; n++) o[m][n][2 * h] *= shrink, o[m][n][2 * h + 1] *= shrink;
             }
@@ -151,7 +152,7 @@ attention_forward(const T* __restrict__ q, const T* __restrict__ k, const T* __r
     for (int m = 0; m < STRIPS; m++)
 #pragma unroll
         for (int h = 0; h < 2; h++) {
-            const float total = over_quad<Sum>(sum[m][h]), share = 1 / (total == 0 ? 1.0f : total);
+            const float total = sum_of_quad(sum[m][h]), share = 1 / (total == 0 ? 1.0f : total);
             const int query = first + 16 * m + 8 * h + lane / 4;
             if (lane % 4 == 0 && query < c.queries)
                 lse[((long long)batch * c.heads + head) * c.queries + query] = total == 0 ? 0.0f : largest[m][h] + log2f(total);
@@ -231,10 +232,10 @@ attention_backward_keys(const T* __restrict__ q, const T* __restrict__ k, const 
 
         float p[STRIPS][N][4], ds[STRIPS][N][4];
         rows_by_rows<SIZE>(p, own_keys, queries + buffer * PITCH);
-        if (mask.plain(c, query, COLUMNS, first, ROWS))
-            each(p, [&](float& x, int, int column) { x = exp2f(x * (c.scale * LOG2E) - log[column]); });
-        else
-            each(p, [&](float& x, int row, int column) { x = exp2f(mask.score(c, x, query + column, first + row) - log[column]); });
+        const bool plain = mask.plain(c, query, COLUMNS, first, ROWS);
+        const float factor = plain ? c.scale * LOG2E : 1.0f;
+        if (!plain) each(p, [&](float& x, int row, int column) { x = mask.score(c, x, query + column, first + row); });
+        each(p, [&](float& x, int, int column) { x = exp2f(fmaf(x, factor, -log[column])); });
         add_weighted_rows(dvs, p, gradients + buffer * PITCH, scratch);
         rows_by_rows<SIZE>(ds, own_values, gradients + buffer * PITCH);
 #pragma unroll
@@ -306,17 +307,16 @@ attention_backward_queries(const T* __restrict__ q, const T* __restrict__ k, con
         float s[STRIPS][N][4], ds[STRIPS][N][4];
         rows_by_rows<SIZE>(s, own_queries, keys + buffer);
         rows_by_rows<SIZE>(ds, own_gradients, values + buffer);
-        if (mask.plain(c, first, ROWS, key, COLUMNS))
-            each(s, [&](float& x, int, int) { x *= c.scale * LOG2E; });
-        else
-            each(s, [&](float& x, int row, int column) { x = mask.score(c, x, first + row, key + column); });
+        const bool plain = mask.plain(c, first, ROWS, key, COLUMNS);
+        const float factor = plain ? c.scale * LOG2E : 1.0f;
+        if (!plain) each(s, [&](float& x, int row, int column) { x = mask.score(c, x, first + row, key + column); });
 #pragma unroll
         for (int m = 0; m < STRIPS; m++)
 #pragma unroll
             for (int n = 0; n < N; n++)
 #pragma unroll
                 for (int e = 0; e < 4; e++)
-                    ds[m][n][e] = exp2f(s[m][n][e] - log[m][e / 2]) * (ds[m][n][e] - mean[m][e / 2]);
+                    ds[m][n][e] = exp2f(fmaf(s[m][n][e], factor, -log[m][e / 2])) * (ds[m][n][e] - mean[m][e / 2]);
         add_weighted_rows(dqs, ds, keys + buffer, scratch);
     }
     put(own_queries, dqs, c.scale, at(dq, c.dq, batch, head, first), c.dq.row, c.queries - first, c.size, c.wide);

@@ -8,6 +8,7 @@ and left to the definition: dropout, the gradient of an additive mask, float64, 
 """
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import cupy
@@ -25,12 +26,12 @@ BACKWARD = {"half": {32: (1, 64), 64: (1, 64), 96: (1, 32), 128: (1, 32)},
             "float": {32: (1, 32), 64: (1, 32), 96: (1, 32), 128: (1, 32)}}
 WARPS = 4  # of a block
 
+# `Call` of attention.cu; its numbers that are no distances are together here
 _LAYOUT = np.dtype([("batch", np.int64), ("head", np.int64), ("row", np.int64)])
-_ARRAYS = ("q", "k", "v", "out", "g", "dq", "dk", "dv", "mask")
-# `Call` of attention.cu
-_CALL = np.dtype([*[(name, _LAYOUT) for name in _ARRAYS], ("mask_column", np.int64),
-                  *[(name, np.int32) for name in ("heads", "group", "queries", "keys", "size", "width")], ("scale", np.float32),
-                  ("causal", np.int32), ("wide", np.int32)], align=True)
+_SHAPE = np.dtype([*[(name, np.int32) for name in ("heads", "group", "queries", "keys", "size", "width")], ("scale", np.float32),
+                   ("causal", np.int32)])
+_CALL = np.dtype([*[(name, _LAYOUT) for name in ("q", "k", "v", "out", "g", "dq", "dk", "dv", "mask")], ("mask_column", np.int64),
+                  ("shape", _SHAPE), ("wide", np.int32)], align=True)
 
 
 def _instances(tiles: Any) -> list[tuple[Any, ...]]:
@@ -44,33 +45,34 @@ _backward_keys = Kernel("attention.cu", "attention_backward_keys", _instances(BA
 _backward_queries = Kernel("attention.cu", "attention_backward_queries", _instances(BACKWARD))
 
 
-def _steps(x: Any, lead: tuple[int, ...]) -> tuple[int, int] | None:
-    """Elements from one entry of the batch (all leading axes but the last) of x to the next, and from one head to the next, with x
-    broadcast to the leading axes `lead`; None where the entries do not lie at even distances."""
-    own = x.ndim - 2
-    shape, strides = (1,) * (len(lead) - own) + x.shape[:-2], (0,) * (len(lead) - own) + x.strides[:-2]
-    steps = [0 if n == 1 else step // x.itemsize for n, step in zip(shape, strides, strict=True)]
-    head = steps.pop() if steps else 0
-    batch, after = 0, 1  # the axes so far take `after` entries of `batch` elements
-    for n, step in zip(reversed(lead[:-1]), reversed(steps)):
-        if n == 1:
-            continue
-        if after == 1:
-            batch = step
-        elif step != batch * after:
+@lru_cache(1024)
+def _layout(shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int, lead: tuple[int, ...]) -> Any:
+    """How an array (..., rows, columns) lies, its leading axes broadcast to `lead`: elements from one entry of the batch (all of
+    the leading axes but the last) to the next, from one head, one row and one column; and whether all of these but the last are
+    whole pieces of 16 bytes. None where entries do not lie at even distances."""
+    if any(step % itemsize for step in strides):
+        return None
+    more = len(lead) + 2 - len(shape)
+    shape, steps = (1,) * more + shape, (0,) * more + tuple(step // itemsize for step in strides)
+    *outer, row, column = [0 if n == 1 else step for n, step in zip(shape, steps, strict=True)]
+    head = outer.pop() if outer else 0
+    batch, after = 0, 1  # the axes so far take `after` entries, `batch` elements apart
+    for n, step in zip(lead[-2::-1], reversed(outer), strict=True):
+        if n > 1 and after > 1 and step != batch * after:
             return None
-        after *= n
-    return batch, head
+        if n > 1:
+            batch, after = (step if after == 1 else batch), after * n
+    whole = 16 // itemsize
+    return batch, head, row, column, not any(step % whole for step in (batch, head, row, shape[-1]))
 
 
-def _placed(x: Any, lead: tuple[int, ...]) -> tuple[Any, tuple[int, int]]:
-    """x and its steps; of a copy, broadcast, where its entries do not lie at even distances."""
-    steps = _steps(x, lead)
-    if steps is None:
+def _placed(x: Any, lead: tuple[int, ...], spaced: bool) -> Any:
+    """x and its layout, or a copy that has one. Columns must be next to each other unless `spaced`."""
+    found = _layout(x.shape, x.strides, x.itemsize, lead)
+    if found is None or not (spaced or found[3] == 1 or x.shape[-1] == 1):
         x = cupy.ascontiguousarray(cupy.broadcast_to(x, (*lead, *x.shape[-2:])))
-        steps = _steps(x, lead)
-        assert steps is not None
-    return x, steps
+        found = _layout(x.shape, x.strides, x.itemsize, lead)
+    return x, found
 
 
 def _start(x: Any) -> Any:
@@ -102,32 +104,24 @@ class _Problem:
         self.rounded = -(-max(self.size, self.width) // 32) * 32
         self.call = np.zeros((), _CALL)
         self.wide = True
-        self.numbers = {"heads": self.heads, "group": self.group, "queries": self.queries, "keys": self.keys, "size": self.size,
-                        "width": self.width, "scale": scale, "causal": is_causal}
+        self.call["shape"] = (self.heads, self.group, self.queries, self.keys, self.size, self.width, scale, is_causal)
         self.arrays = [self.put("q", query, self.lead), self.put("k", key, self.shared), self.put("v", value, self.shared)]
         self.arrays += [None, None]  # the mask, of bools and of numbers
         if mask is not None:
-            mask = mask.reshape((1,) * (2 - mask.ndim) + mask.shape)
-            mask, steps = _placed(mask, self.lead)
-            row, column = (step // mask.itemsize if n > 1 else 0 for n, step in zip(mask.shape[-2:], mask.strides[-2:]))
-            self.call["mask"], self.call["mask_column"] = (*steps, row), column
+            mask, (*steps, column, _) = _placed(mask.reshape((1,) * (2 - mask.ndim) + mask.shape), self.lead, spaced=True)
+            self.call["mask"], self.call["mask_column"] = tuple(steps), column
             self.arrays[3 if mask.dtype == np.bool_ else 4] = _start(mask)
 
     def put(self, name: str, x: Any, lead: tuple[int, ...]) -> Any:
         """Enter x (..., rows, columns), with its leading axes broadcast to `lead`, or a copy. Returns what the kernel is given."""
-        if (x.shape[-1] > 1 and x.strides[-1] != x.itemsize) or any(step % x.itemsize for step in x.strides):
-            x = cupy.ascontiguousarray(x)  # the kernels read rows that lie in a row
-        x, steps = _placed(x, lead)
-        row = x.strides[-2] // x.itemsize if x.shape[-2] > 1 else 0
-        self.call[name] = (*steps, row)
-        whole = 16 // x.itemsize  # elements of 16 bytes
-        self.wide = self.wide and x.data.ptr % 16 == 0 and not any(step % whole for step in (*steps, row, x.shape[-1]))
+        x, (*steps, _, whole) = _placed(x, lead, spaced=False)
+        self.call[name] = tuple(steps)
+        self.wide = self.wide and whole and x.data.ptr % 16 == 0
         return _start(x)
 
     def described(self) -> Any:
         """The structure, complete."""
-        for name, number in {**self.numbers, "wide": self.wide}.items():
-            self.call[name] = number
+        self.call["wide"] = self.wide
         return self.call[()]
 
     def run(self, kernel: Kernel, tiles: Any, entries: int, rows: int, copies: int, arguments: tuple[Any, ...]) -> None:

@@ -28,6 +28,8 @@ def add_parts(parts: Any, out: Any, divisor: float = 1) -> Any:
 
 def sum_into(out: Any, x: Any, samples: int, channels: int, positions: int, divisor: float = 1) -> Any:
     """out (of as many elements as there are channels) = the sums of x, C-contiguous and not empty, divided by a number."""
+    template: tuple[Any, ...]
+    extents: tuple[int, ...]
     if positions == 1:
         stripes = -(-channels // 32)
         length = -(-samples // max(1, min(samples // ROWS, BLOCKS // stripes)))
@@ -49,10 +51,10 @@ def sum_into(out: Any, x: Any, samples: int, channels: int, positions: int, divi
 def sum_of_rows(x: Any) -> Any:
     """(rows, columns) -> (columns,)."""
     out = cupy.zeros(x.shape[1], x.dtype)
-    return sum_into(out, contiguous(x), *x.shape, 1) if x.size else out
+    return sum_into(out, contiguous(x), x.shape[0], x.shape[1], 1) if x.size else out
 
 
 def sum_of_channels(x: Any) -> Any:
     """(N, C, *S) -> (C,)."""
     out = cupy.zeros(x.shape[1], x.dtype)
-    return sum_into(out, contiguous(x), *x.shape[:2], prod(x.shape[2:])) if x.size else out
+    return sum_into(out, contiguous(x), x.shape[0], x.shape[1], prod(x.shape[2:])) if x.size else out

@@ -195,8 +195,12 @@ __device__ __forceinline__ void add_weighted_rows(float (&o)[STRIPS][C][4], floa
     }
 }
 
-// The four lanes' values of a row joined; all four get the result.
-template <typename Join> __device__ __forceinline__ float over_quad(float x) {
-    x = Join::of(x, __shfl_xor_sync(EVERY_LANE, x, 1));
-    return Join::of(x, __shfl_xor_sync(EVERY_LANE, x, 2));
+// The sum and the largest of the four lanes' values of a row; all four get it. NaN is passed over by fmaxf.
+__device__ __forceinline__ float sum_of_quad(float x) {
+    x += __shfl_xor_sync(EVERY_LANE, x, 1);
+    return x + __shfl_xor_sync(EVERY_LANE, x, 2);
+}
+__device__ __forceinline__ float largest_of_quad(float x) {
+    x = fmaxf(x, __shfl_xor_sync(EVERY_LANE, x, 1));
+    return fmaxf(x, __shfl_xor_sync(EVERY_LANE, x, 2));
 }
