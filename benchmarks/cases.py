@@ -65,8 +65,9 @@ class Operation(Case):
     called on the inputs instead. `inputs(rng)` draws the arrays; those of a floating-point type get gradients when training, as the
     layer's parameters do. `jax`: the name of the function of `operations_jax`, and its `options`; `numpy(np, *inputs)` is the same
     in NumPy's words (on a GPU in CuPy's), `twin(*arrays)` by a kernel of our own that the library does not use. `fused`:
-    torch.compile writes code of its own for it, rather than calling eager's. `images`: four axes are NCHW. `recorded`: the inputs require gradients though nobody asks for them, and `counted` operations are recorded: what one
-    costs over NumPy's own call is told.
+    torch.compile writes code of its own for it, rather than calling eager's. `images`: four axes are NCHW. `recorded`: the inputs
+    require gradients though nobody asks for them, and `counted` operations are recorded: what one costs over NumPy's own call is
+    told.
     """
 
     run: Callable[..., Any] | None = field(default=None, repr=False)

@@ -95,11 +95,11 @@ class Bench:
         warm = time.perf_counter()
         while time.perf_counter() - warm < WARM:
             self.sample(1)
-        self.number, once = 1, self.sample(1)
+        self.number, once = 1, max(self.sample(1), 1e-9)
         least = self.who.sample
         while once * self.number < least:
             self.number = max(2 * self.number, min(int(least / once), 10 * self.number))
-            once = self.sample(self.number)
+            once = max(self.sample(self.number), 1e-9)
         forget_peak()
         return {"warmup": time.perf_counter() - start, "first": first, "outputs": outputs, "seconds": once}
 
