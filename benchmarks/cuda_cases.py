@@ -207,7 +207,7 @@ def workloads(small: bool) -> Iterator[Case]:
     both_ways = ("bfloat16", "float32")
     sizes = (2, 40, 32, 2, 2, 8) if small else (8, 50257, 768, 12, 12, 1024)
     yield from each([gpt_case("gpt2-small", f"GPT-2 small, context {sizes[-1]}, batch {sizes[0]}", *sizes, tied=True)], *both_ways)
-    yield from each([resnet_case(2, 32, (4, 8), (1, 2), 7) if small else
+    yield from each([resnet_case(2, 16, (4, 8), (1, 2), 7) if small else
                      resnet_case(64, 224, (64, 128, 256, 512), (3, 4, 6, 3), 1000)], "bfloat16", "tf32", "float32")
     yield from each([lstm_case(*((2, 3, 30, 12, 2) if small else (32, 64, 10000, 1024, 2)))], *both_ways)
     layers = (8, 12, 16, 10) if small else (4096, 1024, 4096, 4096, 1000)

@@ -99,10 +99,10 @@ class ByCuPy(Contender):
         import_module("cupy").get_default_memory_pool().free_all_blocks()
 
     def peak(self, step: Callable[[], Any]) -> int:
-        cupy = import_module("cupy")
+        cupy: Any = import_module("cupy")
         used = most = cupy.get_default_memory_pool().used_bytes()
 
-        class Watch(cupy.cuda.MemoryHook):  # type: ignore[misc, unused-ignore]
+        class Watch(cupy.cuda.MemoryHook):  # type: ignore[name-defined, misc, unused-ignore]
             """Adds up what is taken and given back."""
 
             def malloc_postprocess(self, **told: Any) -> None:
@@ -185,7 +185,7 @@ class CuPy(OverArrays):
 
     def tf32(self, allowed: bool) -> None:
         """As CUPY_TF32=1 does at its import."""
-        core = import_module("cupy")._core
+        core = getattr(import_module("cupy"), "_core", None)
         if hasattr(core, "set_compute_type"):
             kinds = import_module("cupy._core._routines_linalg")
             core.set_compute_type(np.float32, kinds.COMPUTE_TYPE_TF32 if allowed else kinds.COMPUTE_TYPE_DEFAULT)

@@ -29,11 +29,12 @@ def environment(threads: int) -> dict[str, str]:
     """The environment of all contenders: no OPENBLAS_* settings, and the number of threads in every library's own words. 0: that
     of contenders on a GPU."""
     found = {name: value for name, value in os.environ.items() if not name.startswith("OPENBLAS_")}
+    found["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     if threads == 0:
-        return found | {"PYTHONPATH": str(ROOT)}
+        return found
     found |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
     found |= {"TORCHINDUCTOR_COMPILE_THREADS": "1"}  # no pool of compilers that would stay beside the measurements
-    found |= {"JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONPATH": str(ROOT)}
+    found |= {"JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "2"}
     if threads == 1:
         found["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
     return found
