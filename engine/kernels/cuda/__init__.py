@@ -88,6 +88,7 @@ WHERE = {
     "random_normal": "random",
     "random_uniform": "random",
     # pooling
+    "adaptive_max_pool_indices": "pooling",
     "average_pool": "pooling",
     "average_pool_transpose": "pooling",
     "max_pool": "pooling",
