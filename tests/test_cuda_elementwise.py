@@ -16,7 +16,7 @@ from tests.kernels import normal
 pytestmark = pytest.mark.gpu
 ROWS: dict[str, dict[str, Any]] = {
     "relu": {}, "leaky_relu": {"negative_slope": 0.1}, "elu": {"alpha": 0.7, "scale": 1.3, "input_scale": 2.0}, "silu": {},
-    "softplus": {"beta": 2.0, "threshold": 3.0}, "sigmoid": {}, "tanh": {}, "erf": {},
+    "softplus": {"beta": 2.0, "threshold": 3.0}, "sigmoid": {}, "tanh": {}, "erf": {}, "erfc": {},
 }
 DTYPES = [np.float32, np.float64, np.float16, ml_dtypes.bfloat16]
 SPECIAL = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-30, -1e-30, 3e4, -3e4, 88.0, -88.0]

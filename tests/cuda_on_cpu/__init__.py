@@ -75,3 +75,12 @@ def _instances(code: str, options: tuple[str, ...], name: str) -> list[str]:
 def simulated() -> bool:
     """Whether device arrays are the stand-in's."""
     return bool(_found and _found[0])
+
+
+def synchronisations() -> int:
+    """How often the host has waited for the device so far, as the stand-in counts; always 0 on a GPU, which cannot tell."""
+    if not simulated():
+        return 0
+    from tests.cuda_on_cpu import stand_in
+
+    return stand_in.SYNCHRONISATIONS[0]

@@ -37,6 +37,8 @@ WHERE = {
     "elu_grad": "elementwise",
     "erf": "elementwise",
     "erf_grad": "elementwise",
+    "erfc": "elementwise",
+    "erfc_grad": "elementwise",
     "exp": "elementwise",
     "gelu": "elementwise",
     "gelu_grad": "elementwise",

@@ -2,6 +2,7 @@
 
 The three maps are those of the reference (`chainrule.kernels.reference.convolution` states what they compute). By which method:
 
+- **cuBLAS** (matmul.py): kernels of one element at stride 1 are products of matrices as they lie, forward and in the input.
 - **convolution_direct.cu**: groups of few channels, depthwise convolution among them.
 - **convolution_tensor.cu**: float16 and bfloat16, and float32 where tf32 is allowed, by tensor cores, from copies of the arrays in
   which channels run fastest.
@@ -25,7 +26,7 @@ import numpy as np
 from chainrule.kernels.cuda import definitions
 from chainrule.kernels.cuda.arrays import THREADS, blocks, served, wide
 from chainrule.kernels.cuda.launch import FLOATS, HALVES, Kernel, contiguous, instances
-from chainrule.kernels.cuda.matmul import tf32
+from chainrule.kernels.cuda.matmul import multiply, tf32
 from chainrule.kernels.cuda.planes import extents
 from chainrule.kernels.cuda.sums import add_parts, sum_of_channels
 from chainrule.kernels.reference.convolution import check_arguments
@@ -55,6 +56,7 @@ class Geometry:
         self.inputs, self.outputs = weight_shape[1], weight_shape[0] // groups
         self.x, self.y, self.stride, kernel = tuple(x_shape[2:]), tuple(out), tuple(stride), tuple(weight_shape[2:])
         self.taps = prod(kernel)
+        self.pointwise = self.taps == groups == max(self.stride) == 1 and max(padding) == 0
         self.extents = extents(self.x, self.y, kernel, self.stride, tuple(padding), tuple(dilation))
 
     def direct(self) -> bool:
@@ -101,6 +103,8 @@ def _run(source: Any, weight: Any, bias: Any, target: Any, g: Geometry, backward
     """target = the convolution of the source (+ bias), or backward its adjoint of the source."""
     sources, targets = (g.outputs, g.inputs) if backward else (g.inputs, g.outputs)
     source, weight, bias, dtype = contiguous(source), contiguous(weight), contiguous(bias), target.dtype
+    if g.pointwise:
+        return _pointwise(source, weight, bias, target, backward)
     if g.direct():
         _convolve_direct(dtype, backward, grid=blocks(target.size), block=(THREADS,),
                          arguments=(source, weight, bias, target, target.size, sources, targets, g.groups, *g.extents))
@@ -114,6 +118,16 @@ def _run(source: Any, weight: Any, bias: Any, target: Any, g: Geometry, backward
         return target
     _convolve(dtype, side // 16, backward, grid=grid, block=(THREADS,),
               arguments=(source, weight, bias, target, g.images, sources, targets, g.groups, *g.extents))
+    return target
+
+
+def _pointwise(source: Any, weight: Any, bias: Any, target: Any, backward: bool) -> Any:
+    """target (N, O, *S) = weight (O, C) @ source (N, C, *S) + bias, or backward with the weight transposed."""
+    matrix, columns = weight.reshape(weight.shape[:2]), prod(target.shape[2:])
+    if bias is not None:
+        target[...] = bias.reshape(-1, *(1,) * (target.ndim - 2))
+    multiply(matrix.T if backward else matrix, source.reshape(*source.shape[:2], columns),
+             target.reshape(*target.shape[:2], columns), add=bias is not None)
     return target
 
 

@@ -7,6 +7,8 @@
 
 __device__ __forceinline__ float error_function(float x) { return erff(x); }
 __device__ __forceinline__ double error_function(double x) { return erf(x); }
+__device__ __forceinline__ float error_complement(float x) { return erfcf(x); }
+__device__ __forceinline__ double error_complement(double x) { return erfc(x); }
 __device__ __forceinline__ float exponential_less_1(float x) { return expm1f(x); }
 __device__ __forceinline__ double exponential_less_1(double x) { return expm1(x); }
 __device__ __forceinline__ float logarithm_of_1_and(float x) { return log1pf(x); }
@@ -56,6 +58,10 @@ struct Softplus {  // a = beta, b = threshold. log(1 + e^s) = max(s, 0) + log(1 
 struct Erf {
     VALUE { return error_function(x); }
     SLOPE { return g * (W(1.1283791670955126) * exponential(-x * x)); }  // 2/√π
+};
+struct Erfc {  // 1 - erf(x), exact where that is small
+    VALUE { return error_complement(x); }
+    SLOPE { return -g * (W(1.1283791670955126) * exponential(-x * x)); }
 };
 struct Gelu {  // x Φ(x), and Φ(x) + x φ(x)
     VALUE { return W(0.5) * x * (1 + error_function(x * W(0.7071067811865476))); }

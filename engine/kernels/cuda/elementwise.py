@@ -11,7 +11,7 @@ from chainrule.kernels.cuda import definitions
 from chainrule.kernels.cuda.arrays import THREADS, blocks, like, number, served
 from chainrule.kernels.cuda.launch import FLOATS, HALVES, Kernel, contiguous, instances
 
-_CURVED = ("Relu", "LeakyRelu", "Elu", "Sigmoid", "Tanh", "Silu", "Softplus", "Erf", "Gelu", "GeluTanh")
+_CURVED = ("Relu", "LeakyRelu", "Elu", "Sigmoid", "Tanh", "Silu", "Softplus", "Erf", "Erfc", "Gelu", "GeluTanh")
 _value = Kernel("elementwise.cu", "map_value", instances(("Exp", *_CURVED), FLOATS + HALVES))
 _slope = Kernel("elementwise.cu", "map_slope", instances(_CURVED, FLOATS + HALVES))
 
@@ -48,6 +48,16 @@ def erf(x: Any) -> Any:
 def erf_grad(g: Any, input: Any) -> Any:
     """g * 2/√π * exp(-input²)."""
     return _grad("Erf", g, input)
+
+
+def erfc(x: Any) -> Any:
+    """1 - erf(x), exact where erf is near 1."""
+    return _of("erfc", "Erfc", x)
+
+
+def erfc_grad(g: Any, input: Any) -> Any:
+    """-g * 2/√π * exp(-input²)."""
+    return _grad("Erfc", g, input)
 
 
 def tanh(x: Any) -> Any:

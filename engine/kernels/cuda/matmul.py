@@ -8,6 +8,8 @@ float16 and bfloat16 are added up in float32. float32 is multiplied as it is, un
 then cuBLAS is told by its compute type. (CuPy has a setting of that kind for the whole process, which is left alone.)
 """
 
+from functools import cache
+from math import prod
 from typing import Any
 
 import cupy
@@ -19,7 +21,16 @@ from chainrule.state import special, state
 
 TYPES = {"float16": "CUDA_R_16F", "bfloat16": "CUDA_R_16BF", "float32": "CUDA_R_32F", "float64": "CUDA_R_64F"}
 # what cuBLAS multiplies the product and the former result by, in the type it computes in
-FACTORS = {np.dtype(t): np.array([0, 1], t) for t in FLOATS}
+FACTORS = {t: np.array([0, 1], t) for t in FLOATS}
+
+
+@cache
+def _types(dtype: Any, rounded: bool) -> tuple[int, int, int, int]:
+    """cuBLAS's numbers for the elements' type and for the type it computes in, and the addresses of that type's 0 and 1."""
+    computed = "64F" if dtype == np.float64 else "32F_FAST_TF32" if rounded else "32F"
+    factors = FACTORS["float64" if dtype == np.float64 else "float32"]
+    return (getattr(cupy.cuda.runtime, TYPES[str(dtype)]), getattr(cupy.cuda.cublas, "CUBLAS_COMPUTE_" + computed),
+            factors.ctypes.data, factors.ctypes.data + factors.itemsize)
 
 
 def tf32(dtype: Any) -> bool:
@@ -59,24 +70,19 @@ def multiply(a: Any, b: Any, out: Any, add: bool = False) -> Any:
     if a.ndim > 2 and b.size == k * n and a.shape[:-2] == tuple(lead) and a.flags.c_contiguous:
         # the entries of the batch are further rows
         a, b, m, lead = a.reshape(-1, k), b.reshape(k, n), out.size // n, []
-    parts = [_operand(x, tuple(lead)) for x in (b, a)]
-    dtype = out.dtype
-    library, kind = cupy.cuda.cublas, getattr(cupy.cuda.runtime, TYPES[str(dtype)])
-    factors = FACTORS[np.dtype(np.float64 if dtype == np.float64 else np.float32)]
-    computed = (library.CUBLAS_COMPUTE_64F if dtype == np.float64 else
-                library.CUBLAS_COMPUTE_32F_FAST_TF32 if tf32(dtype) else library.CUBLAS_COMPUTE_32F)
-    zero = factors.ctypes.data
-    count = out.size // (m * n)
-    apart = count > 1
-    arguments: list[Any] = [cupy.cuda.get_cublas_handle(), *(int(by_columns) for _, by_columns, _, _ in parts), n, m, k,
-                            zero + factors.itemsize]
-    for x, _, distance, between in parts:
-        arguments += [x.data.ptr, kind, distance, between][:4 if apart else 3]
-    arguments += [zero + factors.itemsize * add, out.data.ptr, kind, n]
-    if apart:
-        library.gemmStridedBatchedEx(*arguments, m * n, count, computed, library.CUBLAS_GEMM_DEFAULT)
+    lead = tuple(lead)
+    right, right_by_columns, right_pitch, right_step = _operand(b, lead)
+    left, left_by_columns, left_pitch, left_step = _operand(a, lead)
+    kind, computed, zero, one = _types(out.dtype, tf32(out.dtype))
+    count, library = prod(lead), cupy.cuda.cublas
+    begin = (cupy.cuda.get_cublas_handle(), int(right_by_columns), int(left_by_columns), n, m, k, one)
+    beta = one if add else zero
+    if count == 1:
+        library.gemmEx(*begin, right.data.ptr, kind, right_pitch, left.data.ptr, kind, left_pitch, beta, out.data.ptr, kind, n,
+                       computed, library.CUBLAS_GEMM_DEFAULT)
     else:
-        library.gemmEx(*arguments, computed, library.CUBLAS_GEMM_DEFAULT)
+        library.gemmStridedBatchedEx(*begin, right.data.ptr, kind, right_pitch, right_step, left.data.ptr, kind, left_pitch,
+                                     left_step, beta, out.data.ptr, kind, n, m * n, count, computed, library.CUBLAS_GEMM_DEFAULT)
     return out
 
 

@@ -181,6 +181,7 @@ ANSWERS(8)
 ANSWERS(16)
 EXPORT void __tsan_read_range(void* address, unsigned long bytes) { races::access(address, bytes, ACCESS_READ, __builtin_return_address(0)); }
 EXPORT void __tsan_write_range(void* address, unsigned long bytes) { races::access(address, bytes, ACCESS_WRITE, __builtin_return_address(0)); }
+EXPORT char __tsan_atomic8_load(const volatile char* address, int) { return __atomic_load_n(address, __ATOMIC_ACQUIRE); }  // of a static's guard
 EXPORT void __tsan_init() {}
 EXPORT void __tsan_func_entry(void*) {}
 EXPORT void __tsan_func_exit() {}
