@@ -8,6 +8,7 @@ from chainrule.errors import DtypeError, ShapeError
 from chainrule.functional.activations import floating
 from chainrule.graph import no_grad
 from chainrule.kernels.cpu.arrays import within
+from chainrule.kernels.reference.devices import array_module
 from chainrule.names import ops
 from chainrule.ops import embedding as rows
 from chainrule.ops.creation import constant
@@ -201,10 +202,11 @@ def _bag_maximum(looked_up: Tensor, bag: Any, count: int) -> Tensor:
     values = looked_up.data
     length, features = values.shape
     highest = np.full_like(values, -np.inf, shape=(count, features))
-    np.maximum.at(highest, bag, values)
+    module = array_module(None if isinstance(values, np.ndarray) else "cuda")  # (NumPy's `maximum.at` takes no CuPy array)
+    module.maximum.at(highest, bag, values)
     first = np.full_like(bag, length, shape=(count, features))
     places = constant(np.arange(length)[:, None], looked_up).data
-    np.minimum.at(first, bag, np.where(values == highest[bag], places, length))
+    module.minimum.at(first, bag, np.where(values == highest[bag], places, length))
     empty = first == length
     if not length:
         nothing: Tensor = ops.zeros_like(looked_up, shape=(count, features)) + ops.sum(looked_up)

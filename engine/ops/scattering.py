@@ -294,5 +294,5 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Tensor:
     if weights.shape != input.shape:
         raise ShapeError(f"bincount: the weights have shape {weights.shape}, the input {input.shape}; they must be equal")
     weights = weights if weights.dtype.kind in REAL else weights.double()
-    size = max(minlength, int(data.max(initial=-1)) + 1)
+    size = max(minlength, int(data.max()) + 1 if data.size else 0)
     return ops.index_add(ops.zeros(size, dtype=weights.dtype, device=input.device), 0, input, weights)

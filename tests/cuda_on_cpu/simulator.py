@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from tests.cuda_on_cpu import devices
+
 HERE = Path(__file__).parent
 SHIM = HERE / "shim"
 REPORT = HERE / "resources.txt"  # by nvrtc.py
@@ -278,6 +280,9 @@ class Function:
         held, pointers = [], (ctypes.c_void_p * max(1, len(arguments)))()
         for i, (value, wanted) in enumerate(zip(arguments, self.signature)):
             array = getattr(value, "_a", value)
+            if hasattr(value, "_device") and value._device != devices.current():
+                raise RuntimeError(f"{self.name}: argument {i} is on device {value._device}, the kernel runs on device "
+                                   f"{devices.current()}")
             if isinstance(array, np.ndarray):
                 dtype, size = array.dtype.kind + str(array.dtype.itemsize), str(array.dtype.itemsize)
                 if wanted[0] != "P" or wanted[1:] not in ("v0", dtype, "s" + size):

@@ -30,7 +30,10 @@ _names = _Names()
 
 
 def over_cupy(function: Any) -> Any:
-    """A function of the reference backend over CuPy; anything else as it is."""
+    """A function of the reference backend over CuPy, CuPy's method for a method of a NumPy ufunc; anything else as it is."""
+    owner = getattr(function, "__self__", None)
+    if isinstance(owner, np.ufunc):
+        return getattr(getattr(cupy, owner.__name__), function.__name__)
     if not isinstance(function, FunctionType) or not function.__module__.startswith(PREFIX):
         return function
     again = FunctionType(function.__code__, _globals_of(function), function.__name__, None, function.__closure__)

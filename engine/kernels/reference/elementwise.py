@@ -7,7 +7,7 @@ import numpy as np
 
 from chainrule.dtypes import FLOATING
 
-__all__ = ["clamp_max", "clamp_min", "detach", "erf", "erfc", "erfinv", "floor_divide", "fmod", "frac", "identity",
+__all__ = ["clamp_max", "clamp_min", "clip", "detach", "erf", "erfc", "erfinv", "floor_divide", "fmod", "frac", "identity",
            "lerp", "logaddexp", "power", "reciprocal", "remainder", "rsqrt", "sigmoid", "trunc_divide"]
 
 
@@ -19,6 +19,11 @@ def identity(x: Any) -> Any:
 def detach(x: Any) -> Any:
     """x itself: raw arrays have no history to leave behind."""
     return x
+
+
+def clip(x: Any, *, min: Any = None, max: Any = None) -> Any:
+    """x where it lies between min and max, else the nearer of them (None for no bound)."""
+    return np.clip(x, min, max)  # in order: CuPy calls them otherwise
 
 
 # ---- arithmetic

@@ -7,7 +7,7 @@ import numpy
 
 from chainrule.dtypes import REAL
 
-__all__ = ["argsort", "cummax_indices", "cumprod", "cumprod_grad", "cumsum", "log_softmax",
+__all__ = ["argsort", "count_nonzero", "cummax_indices", "cumprod", "cumprod_grad", "cumsum", "log_softmax",
            "logsumexp", "mean", "median", "prod", "prod_grad", "softmax", "std", "sum", "var", "vector_norm"]
 
 
@@ -85,11 +85,18 @@ def vector_norm(x: Any, *, p: float = 2.0, axis: Any = None, keepdims: bool = Fa
         return _narrow(sum(size ** p, axis=axis, keepdims=keepdims) ** (1 / p), x)
 
 
+def count_nonzero(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """How many elements are not zero, as int64."""
+    return np.sum(x != 0, axis=axis, dtype=np.int64, keepdims=keepdims)
+
+
 # ---- sums of exponentials
 
 def _top(x: Any, axis: Any) -> Any:
-    """The largest element, 0 where it is infinite: subtracting it changes nothing and nothing overflows."""
-    top = np.amax(np.real(x), axis=axis, keepdims=True, initial=-math.inf)
+    """The largest element, 0 where it is infinite or there is none: subtracting it changes nothing and nothing overflows."""
+    if not x.size:
+        return np.sum(np.real(x), axis=axis, keepdims=True)
+    top = np.amax(np.real(x), axis=axis, keepdims=True)
     return np.where(np.isfinite(top), top, 0).astype(top.dtype)
 
 
