@@ -38,7 +38,7 @@ def test_sizes_of_heads(dtype: Any, size: int, length: int, keys: int, causal: b
     compare(inputs(length, keys, (1,), size=size), dtype=dtype, is_causal=causal)
 
 
-@pytest.mark.parametrize(("length", "keys"), [(2, 3), (33, 140), (140, 33)])
+@pytest.mark.parametrize(("length", "keys"), [(2, 3), (33, 127), (140, 33)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 def test_lengths_that_differ(dtype: Any, length: int, keys: int) -> None:
     """Under causality keys beyond the last query are seen by none: their gradients are zero."""
@@ -48,8 +48,9 @@ def test_lengths_that_differ(dtype: Any, length: int, keys: int) -> None:
 
 
 @pytest.mark.parametrize(("dtype", "size", "width"), [
-    (np.float32, 5, 32), (np.float32, 30, 2), (np.float16, 64, 50), (np.float16, 33, 63)])
+    (np.float32, 5, 32), (np.float32, 30, 2), (np.float32, 12, 28), (np.float16, 64, 50), (np.float16, 40, 56)])
 def test_sizes_that_are_padded(dtype: Any, size: int, width: int) -> None:
+    """With rows of whole pieces of 16 bytes and others."""
     compare(inputs(20, 40, (1,), size=size, width=width), dtype=dtype)
 
 
