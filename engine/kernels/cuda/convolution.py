@@ -180,7 +180,7 @@ def convolution(x: Any, weight: Any, *, stride: Sizes, padding: Sizes, dilation:
 
 
 def affine_convolution(x: Any, weight: Any, bias: Any, *, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int) -> Any:
-    """convolution + bias (O,), if there is one, added to the sum before it is rounded and written."""
+    """convolution + bias (O,), if there is one: a result is a sum that begins at its channel's bias, and is rounded once."""
     if not _takes(x, weight, bias):
         return NotImplemented
     out = check_arguments("convolution", x.shape, weight.shape, stride, padding, dilation, groups)
