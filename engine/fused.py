@@ -112,8 +112,13 @@ class Fused(Op):
             tensors.append(None)
             arrays.append(None)
             nodes.append(None)
-        if len(BY_TYPE) > 1 and (moved := together(self, tensors)) is not None:
-            return self(*moved, **static)
+        if len(BY_TYPE) > 1:
+            moved, device = together(self, tensors)
+            if device is not None:
+                with device:
+                    return self(*moved, **static)
+            if moved is not tensors:
+                return self(*moved, **static)
         flagged = special.count
         recording = noting() if flagged else None
         if flagged and state.tracer is not None and recording is None:

@@ -354,8 +354,13 @@ class Op:
             arrays.append(array)
             nodes.append(node)
             bit <<= 1
-        if len(BY_TYPE) > 1 and (moved := together(self, inputs)) is not None:
-            return self(*moved, **static)
+        if len(BY_TYPE) > 1:
+            moved, device = together(self, inputs)
+            if device is not None:
+                with device:
+                    return self(*moved, **static)
+            if moved is not inputs:
+                return self(*moved, **static)
         if not even or (dtype.kind not in REAL and (self.floats or len(arrays) > 1)):
             arrays = self._harmonise(arrays)
         flagged = special.count
@@ -482,19 +487,22 @@ def convert(op: Op, value: Any) -> Any:
     raise DtypeError(f"{op.name}: expected a tensor, an array or a number, got {type(value).__name__} {value!r:.60}")
 
 
-def together(op: Op, inputs: Any) -> list[Any] | None:
-    """None where all tensors among the inputs are on one device, else the inputs with 0-d tensors of the CPU moved to the GPU.
+def together(op: Op, inputs: Any) -> tuple[Any, Any]:
+    """The inputs with 0-d tensors of the CPU moved to the GPU that others are on (the same object where there are none), and
+    that GPU as a context manager where it is not the current one, else None.
 
     Raises DeviceError where more than that would have to be moved.
     """
-    kinds = {t._data.__class__ for t in inputs if isinstance(t, Tensor)}
-    if len(kinds) < 2:
-        return None
-    device = next(t.device for t in inputs if isinstance(t, Tensor) and t.is_cuda)
-    if any(isinstance(t, Tensor) and not t.is_cuda and t.ndim for t in inputs):
-        where = ", ".join(f"{describe(t)} on {t.device}" for t in inputs if isinstance(t, Tensor))
-        raise DeviceError(f"{op.name}: the tensors are on different devices: {where}; move them to one, with .to({str(device)!r})")
-    return [ops.to(t, device) if isinstance(t, Tensor) else t for t in inputs]
+    arrays = [t._data for t in inputs if isinstance(t, Tensor)]
+    several = next((a for a in arrays if BY_TYPE.get(a.__class__, 0) is None), None) is not None
+    if len({(a.__class__, a.device.id) if several and a.__class__ is not ndarray else a.__class__ for a in arrays}) > 1:
+        device = next(t.device for t in inputs if isinstance(t, Tensor) and t.is_cuda)
+        if any(isinstance(t, Tensor) and t.device != device and (t.is_cuda or t.ndim) for t in inputs):
+            where = ", ".join(f"{describe(t)} on {t.device}" for t in inputs if isinstance(t, Tensor))
+            raise DeviceError(f"{op.name}: the tensors are on different devices: {where}; move them to one, with "
+                              f".to({str(device)!r})")
+        inputs = [ops.to(t, device) if isinstance(t, Tensor) else t for t in inputs]
+    return inputs, kernels.elsewhere(next((a for a in arrays if a.__class__ is not ndarray), None)) if several else None
 
 
 autograd.leaf, autograd.tick = leaf, tick

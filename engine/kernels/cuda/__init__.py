@@ -29,6 +29,9 @@ WHERE = {
     "convolution": "convolution",
     "convolution_transpose": "convolution",
     "convolution_weight": "convolution",
+    # ctc
+    "ctc_loss": "ctc",
+    "ctc_loss_grad": "ctc",
     # elementwise
     "elu": "elementwise",
     "elu_grad": "elementwise",
