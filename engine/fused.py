@@ -5,9 +5,10 @@ from typing import Any
 
 from chainrule import kernels
 from chainrule.derivatives import gradients
+from chainrule.devices import together
 from chainrule.dtypes import REAL
 from chainrule.errors import explain
-from chainrule.graph import EXTRA, OUT, SCALARS, UNCHANGING, Node, Op, Plan, convert, kept_values, record, together, wrap
+from chainrule.graph import EXTRA, OUT, SCALARS, UNCHANGING, Node, Op, Plan, convert, kept_values, record, wrap
 from chainrule.kernels import BY_TYPE
 from chainrule.names import ops
 from chainrule.state import Flag, noting, special, state
