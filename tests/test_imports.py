@@ -12,7 +12,8 @@ from tests.checkout import INSTALLED_AS, ROOT, module_name, package_sources, pyt
 ORDER: tuple[tuple[str, ...], ...] = (
     ("errors",), ("dtypes",), ("state",), ("arguments",), ("folders",),
     ("kernels",), ("cuda",), ("names",), ("registry",), ("methods",),
-    ("tensor",), ("graph",), ("quick",), ("derivatives",), ("fused",), ("random",), ("checkpoint",), ("ops",), ("functional",),
+    ("tensor",), ("devices",), ("graph",), ("quick",), ("derivatives",), ("fused",), ("random",), ("checkpoint",), ("ops",),
+    ("functional",),
     ("numpy_protocol", "tracing"),
     ("transforms", "amp"), ("gradcheck", "drawing", "data", "linalg", "serialization", "threads"),
     ("layers", "optim"), ("onnx",), ("replay",),

@@ -42,6 +42,7 @@ class Device:
     """cupy.cuda.Device."""
 
     compute_capability = "90"
+    attributes = {"MaxSharedMemoryPerBlockOptin": 232448}
 
     def __init__(self, device: Any = None) -> None:
         self.id = current() if device is None else int(device)
