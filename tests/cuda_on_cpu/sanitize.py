@@ -29,7 +29,7 @@ def environment(mode: str) -> dict[str, str]:
 
 def start(mode: str, arguments: list[str], output: int) -> subprocess.Popen[bytes]:
     """pytest in that mode. AddressSanitizer writes to the process's own standard error, so that is not captured."""
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "--capture=sys", "-p", "no:cacheprovider", *arguments]
+    command = [sys.executable, "-m", "pytest", "-q", "--durations=12", "-m", "gpu", "--capture=sys", "-p", "no:cacheprovider", *arguments]
     return subprocess.Popen(command, cwd=ROOT, env=environment(mode), stdout=output, stderr=subprocess.STDOUT)
 
 
