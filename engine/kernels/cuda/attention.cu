@@ -23,6 +23,8 @@
 //
 // Exponentials are of base 2, the one that the hardware has: scores are multiplied by log2 e, and lse is kept in base 2. A query
 // that sees no key has sum 0 and no largest score: it gets zeros, lse = 0, hence weights exp(-inf) = 0 and gradients of zero.
+//
+// In the papers top is m, sum is ℓ, lse is L, delta is D, and the tiles are of B_r = 64 STRIPS rows and B_c = COLUMNS columns.
 #include "attention.cuh"
 
 constexpr float LOG2E = 1.4426950408889634f;
@@ -69,12 +71,12 @@ template <typename T> struct Mask {
         product *= c.scale * LOG2E;
         return added ? fmaf(load(added[place]), LOG2E, product) : product;
     }
-    // Whether in a tile of `rows` queries and `columns` keys the scores are the products times the scale, and no more. So it is
+    // Whether from these on the scores of all queries with `columns` keys are the products times the scale, and no more. So it is
     // in most tiles. Their products stay as they are, and the factor goes into the multiply-add before the exponential; the
-    // largest product has the largest score then (unless the scale is negative).
-    __device__ __forceinline__ bool plain(const Call& c, int query, int rows, int key, int columns) const {
-        const bool inside = query + rows <= c.queries && key + columns <= c.keys, above = c.causal && key + columns - 1 > query;
-        return inside && !above && !visible && !added && c.scale >= 0;
+    // largest product has the largest score then (unless the scale is negative). Queries that do not exist are zeros in shared
+    // memory, and so are their gradients: no harm comes from them.
+    __device__ __forceinline__ bool plain(const Call& c, int query, int key, int columns) const {
+        return key + columns <= c.keys && !(c.causal && key + columns - 1 > query) && !visible && !added && c.scale >= 0;
     }
 };
 
@@ -122,7 +124,7 @@ attention_forward(const T* __restrict__ q, const T* __restrict__ k, const T* __r
 
         float s[STRIPS][N][4];
         rows_by_rows<SIZE>(s, own, keys + tile % 2 * COLUMNS * PITCH);
-        const bool plain = mask.plain(c, first, ROWS, key, COLUMNS);
+        const bool plain = mask.plain(c, first, key, COLUMNS);
         const float factor = plain ? c.scale * LOG2E : 1.0f;
         if (!plain) each(s, [&](float& x, int row, int column) { x = mask.score(c, x, first + row, key + column); });
 
@@ -232,7 +234,7 @@ attention_backward_keys(const T* __restrict__ q, const T* __restrict__ k, const 
 
         float p[STRIPS][N][4], ds[STRIPS][N][4];
         rows_by_rows<SIZE>(p, own_keys, queries + buffer * PITCH);
-        const bool plain = mask.plain(c, query, COLUMNS, first, ROWS);
+        const bool plain = mask.plain(c, query, first, ROWS);
         const float factor = plain ? c.scale * LOG2E : 1.0f;
         if (!plain) each(p, [&](float& x, int row, int column) { x = mask.score(c, x, query + column, first + row); });
         each(p, [&](float& x, int, int column) { x = exp2f(fmaf(x, factor, -log[column])); });
@@ -307,7 +309,7 @@ attention_backward_queries(const T* __restrict__ q, const T* __restrict__ k, con
         float s[STRIPS][N][4], ds[STRIPS][N][4];
         rows_by_rows<SIZE>(s, own_queries, keys + buffer);
         rows_by_rows<SIZE>(ds, own_gradients, values + buffer);
-        const bool plain = mask.plain(c, first, ROWS, key, COLUMNS);
+        const bool plain = mask.plain(c, first, key, COLUMNS);
         const float factor = plain ? c.scale * LOG2E : 1.0f;
         if (!plain) each(s, [&](float& x, int row, int column) { x = mask.score(c, x, first + row, key + column); });
 #pragma unroll

@@ -1,12 +1,14 @@
-// Where the taps of a convolution's kernel lie, for the convolution and for its adjoint in the input, which are then one computation:
+// Where the taps of a convolution's kernel lie, for the convolution and for its adjoint in the input, which are then one
+// computation:
 //
 //      target[i] += Σ_j weight[first + j step] source[i stride + origin + j dilation]       along each of the two axes of a plane
 //
 // Forward, source is x and target y, every tap counts, and stride, origin = -padding and dilation are those of the convolution.
 //
-// Backward, source is the gradient of y and target that of x. Position i of x met tap k of position (i + padding - k dilation) / stride
-// of y, where that is a whole number: whether it is depends on i modulo stride alone, its "phase". In one phase the taps that count are
-// evenly apart, and so are the positions of y that they lead to. No product with a zero between y's elements is ever computed.
+// Backward, source is the gradient of y and target that of x. Position i of x met tap k of position (i + padding - k dilation) /
+// stride of y, where that is a whole number: whether it is depends on i modulo stride alone, its "phase". In one phase the taps
+// that count are evenly apart, and so are the positions of y that they lead to. No product with a zero between y's elements is ever
+// computed.
 #pragma once
 
 // One axis of a plane.
@@ -20,7 +22,7 @@ struct Extent { int input, output, kernel, stride, padding, dilation; };
 struct Axis {
     int source, taps, first, step;      // size of the source; taps first, first + step, ... of the weight count
     int stride, origin, dilation;       // target i sees the source at i stride + origin + j dilation
-    int target, count, begin, every;    // size of the target; its positions begin, begin + every, ... are computed: i = 0 ... count - 1
+    int target, count, begin, every;    // size of the target, of which positions begin + i every are computed, i = 0 ... count - 1
 };
 
 __device__ __forceinline__ Axis forward_axis(Extent e) {
@@ -45,23 +47,31 @@ template <bool BACKWARD> __device__ __forceinline__ Axis axis_of(Extent e, int p
 struct Divisor {
     unsigned multiplier;
     int shift, by;
-    explicit __device__ __forceinline__ Divisor(int by) : multiplier(0), shift(0), by(by) {
-        if (by < 2) return;
-        shift = 31 - __clz(by - 1);
-        multiplier = (unsigned)(((1ull << (32 + shift)) + by - 1) / by);
-    }
     __device__ __forceinline__ int quotient(int n) const {
         return by < 2 ? n : (int)((unsigned)((unsigned long long)(unsigned)n * multiplier >> 32) >> shift);
     }
 };
+__device__ __forceinline__ Divisor divisor(int by) {
+    if (by < 2) return {0, 0, by};
+    const int shift = 31 - __clz(by - 1);
+    return {(unsigned)(((1ull << (32 + shift)) + by - 1) / by), shift, by};
+}
 
 // A number n = (a by_b + b) by_c + c taken apart.
 struct Three { int a, b, c; };
 struct Split {
-    Divisor first, second;
-    __device__ __forceinline__ Split(int by_b, int by_c) : first(max(1, by_b * by_c)), second(max(1, by_c)) {}
+    Divisor first, second;  // by_b by_c, and by_c
     __device__ __forceinline__ Three operator()(int n) const {
         const int a = first.quotient(n), rest = n - a * first.by, b = second.quotient(rest);
         return {a, b, rest - b * second.by};
     }
+};
+__device__ __forceinline__ Split split_by(int by_b, int by_c) { return {divisor(max(1, by_b * by_c)), divisor(max(1, by_c))}; }
+
+// What a block that computes a tile needs to know at every step. It is in shared memory: there it takes no registers.
+struct Plan {
+    Axis h, w;
+    Split taps;    // of a depth: the channel and the tap down and across, in the order in which the depth runs over them
+    Split places;  // of a number of a position of the target: image, row, column
+    int group, positions, depth;  // positions of all images, the product's depth
 };

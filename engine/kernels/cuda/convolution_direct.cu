@@ -12,7 +12,7 @@ __global__ void convolve_direct(const T* __restrict__ source, const T* __restric
     const int height = BACKWARD ? input_h : output_h, width = BACKWARD ? input_w : output_w;
     const long long element = (long long)blockIdx.x * blockDim.x + threadIdx.x;
     if (element >= elements) return;
-    const Three at = Split(height, width)((int)element);  // plane of all images and channels, row, column
+    const Three at = split_by(height, width)((int)element);  // plane of all images and channels, row, column
     const Axis h = axis_of<BACKWARD>(EXTENT_H, at.b % stride_h), w = axis_of<BACKWARD>(EXTENT_W, at.c % stride_w);
     const int n = at.a / (groups * targets), channel = at.a % (groups * targets), group = channel / targets;
     const int top = (at.b - h.begin) / h.every * h.stride + h.origin, left = (at.c - w.begin) / w.every * w.stride + w.origin;
@@ -27,7 +27,8 @@ __global__ void convolve_direct(const T* __restrict__ source, const T* __restric
             for (int k = 0; k < w.taps; k++) {
                 const int column = left + k * w.dilation;
                 if ((unsigned)column >= (unsigned)w.source) continue;
-                sum += load(plane[row * w.source + column]) * load(kernel[(h.first + j * h.step) * kernel_w + w.first + k * w.step]);
+                const int tap = (h.first + j * h.step) * kernel_w + w.first + k * w.step;
+                sum += load(plane[row * w.source + column]) * load(kernel[tap]);
             }
         }
     }
@@ -38,10 +39,10 @@ __global__ void convolve_direct(const T* __restrict__ source, const T* __restric
 template <typename T>
 __global__ void correlate_direct(const T* __restrict__ x, const T* __restrict__ y, T* __restrict__ weight, int images, int inputs,
                                  int outputs, int groups, EXTENTS) {
-    const Three tap = Split(kernel_h, kernel_w)(blockIdx.x);  // channel of output and input, row, column
+    const Three tap = split_by(kernel_h, kernel_w)(blockIdx.x);  // channel of output and input, row, column
     const int o = tap.a / inputs, c = o / outputs * inputs + tap.a % inputs, positions = output_h * output_w;
     const int down = tap.b * dilation_h - padding_h, right = tap.c * dilation_w - padding_w;
-    const Split split(output_h, output_w);
+    const Split split = split_by(output_h, output_w);
     wide<T> sum = 0;
     for (int i = threadIdx.x; i < images * positions; i += blockDim.x) {
         const Three at = split(i);

@@ -1,8 +1,9 @@
-// C (M, N) = A (M, K) B (K, N), a tile of C a block: by multiply-adds (tile.cuh), or by tensor cores (tensor_tile.cuh). cuBLAS is what
-// the backend multiplies with; this is how such a product is computed.
+// C (M, N) = A (M, K) B (K, N), a tile of C a block: by multiply-adds (tile.cuh), or by tensor cores (tensor_tile.cuh). cuBLAS is
+// what the backend multiplies with; this is how such a product is computed.
 #include "tile.cuh"
 
-// A matrix that lies by lines (rows of A, columns of B) where DEEP, else by steps along the depth, `pitch` elements from one to the next.
+// A matrix that lies by lines (rows of A, columns of B) where DEEP, else by steps along the depth, `pitch` elements from one to the
+// next.
 template <typename T, bool DEEP_> struct Matrix {
     static constexpr bool DEEP = DEEP_;
     const T* elements;
@@ -21,8 +22,9 @@ matmul(const T* __restrict__ a, const T* __restrict__ b, T* __restrict__ c, int 
     const int row = blockIdx.y * Own::SIDE, column = blockIdx.x * Own::SIDE;
     __shared__ __align__(32) typename Own::Pieces pieces;
     T sum[R][R] = {};
-    Own::multiply(pieces, Matrix<T, A_DEEP>{a, row, m, depth, pitch_a}, Matrix<T, B_DEEP>{b, column, n, depth, pitch_b}, 0, depth, sum);
-    Own::each(sum, [&](int i, int j, T value) {
-        if (row + i < m && column + j < n) c[(long long)(row + i) * n + column + j] = value;
+    Own::multiply(pieces, Matrix<T, A_DEEP>{a, row, m, depth, pitch_a}, Matrix<T, B_DEEP>{b, column, n, depth, pitch_b}, 0, depth,
+                  sum);
+    Own::each(sum, [&](int j) { return column + j < n ? column + j : -1; }, [&](int i, long long at, T value) {
+        if (row + i < m) c[(long long)(row + i) * n + at] = value;
     });
 }

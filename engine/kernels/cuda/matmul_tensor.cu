@@ -1,5 +1,5 @@
-// C (M, N) = A (M, K) B (K, N) by tensor cores, a tile of C a block (tensor_tile.cuh). Both lie so that 16 bytes can be copied at once:
-// the extent that runs fastest is a multiple of them, and is filled up with zeros.
+// C (M, N) = A (M, K) B (K, N) by tensor cores, a tile of C a block (tensor_tile.cuh). Both lie so that 16 bytes can be copied at
+// once: the extent that runs fastest is a multiple of them, and is filled up with zeros.
 #include "tensor_tile.cuh"
 
 extern __shared__ __align__(128) unsigned char room[];
@@ -18,16 +18,14 @@ template <typename T, bool DEEP_> struct Matrix {
 
 template <typename T, int R, bool A_DEEP, bool B_DEEP>
 __global__ void __launch_bounds__(THREADS, 2)
-matmul_tensor(const T* __restrict__ a, const T* __restrict__ b, T* __restrict__ c, int m, int n, int depth, int lines_a, int lines_b,
-              int pitch_a, int pitch_b) {
+matmul_tensor(const T* __restrict__ a, const T* __restrict__ b, T* __restrict__ c, int m, int n, int depth, int lines_a,
+              int lines_b, int pitch_a, int pitch_b) {
     using Own = TensorTile<T, R>;
     const int row = blockIdx.y * Own::SIDE, column = blockIdx.x * Own::SIDE;
     float sum[R][R][4] = {};
     Own::multiply(reinterpret_cast<T*>(room), Matrix<T, A_DEEP>{a, row, lines_a, depth, pitch_a},
                   Matrix<T, B_DEEP>{b, column, lines_b, depth, pitch_b}, 0, depth, sum);
-    Own::each(sum, [&](int i, int j, float first, float second) {
-        T* place = c + (long long)(row + i) * n + column + j;
-        if (row + i < m && column + j < n) place[0] = store<T>(first);
-        if (row + i < m && column + j + 1 < n) place[1] = store<T>(second);
+    Own::each(sum, [&](int j) { return column + j < n ? column + j : -1; }, [&](int i, long long at, float value) {
+        if (row + i < m) c[(long long)(row + i) * n + at] = store<T>(value);
     });
 }

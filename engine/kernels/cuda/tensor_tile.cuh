@@ -1,14 +1,14 @@
 // A block's share of a matrix product C = A B by tensor cores: a square tile of C, of SIDE = 32 R rows and columns, by 256 threads,
 // which are 8 warps, two down and four across; each warp has R × R fragments of 16 × 8 sums (see ptx.cuh).
 //
-// The block walks along the depth 64 bytes of elements at a time. A and B pass through shared memory in pieces of SIDE lines (rows of
-// A, columns of B) and that depth, copied there in chunks of 16 bytes by `copy_async`, which needs no registers and does not make the
-// thread wait: while one pair of pieces is multiplied, the next STAGES - 1 are on their way. One barrier a step is enough: the stage
-// that is filled after it is the one that everybody had done with before it.
+// The block walks along the depth 64 bytes of elements at a time. A and B pass through shared memory in pieces of SIDE lines (rows
+// of A, columns of B) and that depth, copied there in chunks of 16 bytes by `copy_async`, which needs no registers and does not
+// make the thread wait: while one pair of pieces is multiplied, the next STAGES - 1 are on their way. One barrier a step is enough:
+// the stage that is filled after it is the one that everybody had done with before it.
 //
 // A piece lies as its operand does in global memory. Where the depth runs fastest there ("DEEP"), a row of the piece is a line, 64
-// bytes and 16 more, so that the eight rows that ldmatrix reads together lie in different banks; where it runs slowest, a row of the
-// piece is one depth, SIDE elements and 8 more, and ldmatrix turns what it reads.
+// bytes and 16 more, so that the eight rows that ldmatrix reads together lie in different banks; where it runs slowest, a row of
+// the piece is one depth, SIDE elements and 8 more, and ldmatrix turns what it reads.
 //
 // T: 16-bit floats, or float, which is rounded to tf32 before it is multiplied. An operand has
 //      static constexpr bool DEEP                  whether the depth runs fastest in memory
@@ -50,10 +50,12 @@ template <typename T, int R> struct TensorTile {
         for (int i = 0; i < R; i++) {
             if constexpr (sizeof(T) == 2) {
                 if (DEEP) ldmatrix_x4(a[i], piece + (line + 16 * i + lane % 16) * pitch<true>() + k + lane / 16 * 8);
-                else ldmatrix_x4_turned(a[i], piece + (k + lane / 16 * 8 + lane % 8) * pitch<false>() + line + 16 * i + lane / 8 % 2 * 8);
+                else ldmatrix_x4_turned(a[i], piece + (k + lane / 16 * 8 + lane % 8) * pitch<false>() + line + 16 * i +
+                                                  lane / 8 % 2 * 8);
             } else {
 #pragma unroll
-                for (int q = 0; q < 4; q++) a[i][q] = element<DEEP>(piece, line + 16 * i + lane / 4 + q % 2 * 8, k + lane % 4 + q / 2 * 4);
+                for (int q = 0; q < 4; q++)
+                    a[i][q] = element<DEEP>(piece, line + 16 * i + lane / 4 + q % 2 * 8, k + lane % 4 + q / 2 * 4);
             }
         }
     }
@@ -65,7 +67,8 @@ template <typename T, int R> struct TensorTile {
 #pragma unroll
             for (int j = 0; j < R; j += 2) {
                 unsigned four[4];
-                if (DEEP) ldmatrix_x4(four, piece + (line + 8 * j + lane / 16 * 8 + lane % 8) * pitch<true>() + k + lane / 8 % 2 * 8);
+                if (DEEP) ldmatrix_x4(four, piece + (line + 8 * j + lane / 16 * 8 + lane % 8) * pitch<true>() + k +
+                                                lane / 8 % 2 * 8);
                 else ldmatrix_x4_turned(four, piece + (k + lane % 16) * pitch<false>() + line + 8 * j + lane / 16 * 8);
                 b[j][0] = four[0], b[j][1] = four[1], b[j + 1][0] = four[2], b[j + 1][1] = four[3];
             }
@@ -119,16 +122,28 @@ template <typename T, int R> struct TensorTile {
         copy_async_wait<0>();
     }
 
-    // f(row, column, sum, the next column's sum) for each pair of this thread's sums
-    template <class F> static __device__ __forceinline__ void each(const float (&sum)[R][R][4], F f) {
-        const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-        const int row = warp / 4 * 16 * R + lane / 4, column = warp % 4 * 8 * R + lane % 4 * 2;
+    // The first row and column of the tile in which this thread has sums.
+    static __device__ __forceinline__ int first_row() { return threadIdx.x / 128 * 16 * R + threadIdx.x % 32 / 4; }
+    static __device__ __forceinline__ int first_column() { return threadIdx.x / 32 % 4 * 8 * R + threadIdx.x % 4 * 2; }
+
+    // The sums of each row begin at f(row).
+    template <class F> static __device__ __forceinline__ void start(float (&sum)[R][R][4], F f) {
 #pragma unroll
-        for (int i = 0; i < R; i++)
+        for (int i = 0; i < 2 * R; i++) {
+            const float value = f(first_row() + i * 8);
 #pragma unroll
-            for (int j = 0; j < R; j++) {
-                f(row + 16 * i, column + 8 * j, sum[i][j][0], sum[i][j][1]);
-                f(row + 16 * i + 8, column + 8 * j, sum[i][j][2], sum[i][j][3]);
-            }
+            for (int j = 0; j < 2 * R; j++) sum[i / 2][j / 2][i % 2 * 2 + j % 2] = value;
+        }
+    }
+
+    // f(row, place, sum) for each of this thread's sums, where place(column), found once for all rows, is not negative
+    template <class P, class F> static __device__ __forceinline__ void each(const float (&sum)[R][R][4], P place, F f) {
+#pragma unroll
+        for (int j = 0; j < 2 * R; j++) {
+            const long long at = place(first_column() + j / 2 * 8 + j % 2);
+            if (at < 0) continue;
+#pragma unroll
+            for (int i = 0; i < 2 * R; i++) f(first_row() + i * 8, at, sum[i / 2][j / 2][i % 2 * 2 + j % 2]);
+        }
     }
 };

@@ -1,10 +1,10 @@
-// A block's share of a matrix product C = A B by ordinary multiply-adds: a square tile of C, of SIDE = 16 R rows and columns, by 256
-// threads, each of which keeps R × R sums in registers.
+// A block's share of a matrix product C = A B by ordinary multiply-adds: a square tile of C, of SIDE = 16 R rows and columns, by
+// 256 threads, each of which keeps R × R sums in registers.
 //
 // The block walks along the depth (the axis that is summed over) DEPTH steps at a time. The SIDE × DEPTH elements of A and the
-// DEPTH × SIDE of B that it needs for that lie in shared memory, from where each is read by 16 threads; every element that comes from
-// global memory is so used SIDE times. Two such pairs of pieces take turns: while one is multiplied, the next elements are on their
-// way into registers, and are put into the other pair afterwards. One barrier a step is enough.
+// DEPTH × SIDE of B that it needs for that lie in shared memory, from where each is read by 16 threads; every element that comes
+// from global memory is so used SIDE times. Two such pairs of pieces take turns: while one is multiplied, the next elements are on
+// their way into registers, and are put into the other pair afterwards. One barrier a step is enough.
 //
 // In shared memory the depth runs slowest: for each step along it a thread reads R elements of A and R of B, as packs of four, and
 // multiplies each with each. Threads of a warp that read the same pack get it by one read, and neighbouring packs lie in different
@@ -14,15 +14,15 @@
 // has
 //      static constexpr bool DEEP       whether neighbours in memory follow each other along the depth
 //      T at(int e, int line, int k)     the element k steps deep in row (of A) or column (of B) `line`; zero outside
-// Each thread calls it for the same R lines or depths at each step, numbered by e (a constant once loops are unrolled), so that an
-// operand may keep what belongs to them in registers.
+// Each thread calls it for the same four lines or depths at each step, numbered by e (a constant once loops are unrolled), so that
+// an operand may keep what belongs to them in registers.
 #pragma once
 #include "packs.cuh"
 
 constexpr int THREADS = 256;
 
 template <typename T, int R> struct Tile {
-    static constexpr int SIDE = 16 * R, DEPTH = 16;
+    static constexpr int SIDE = 16 * R, DEPTH = 64 / R, EACH = SIDE * DEPTH / THREADS;  // EACH: what a thread fetches of a piece
     using Pieces = T[2][2][DEPTH][SIDE + 4];  // in shared memory, at a multiple of 32 bytes: two turns of A and B
 
     // which line, and how deep, this thread's element e of a piece is
@@ -33,23 +33,23 @@ template <typename T, int R> struct Tile {
         return DEEP ? threadIdx.x % DEPTH : threadIdx.x / SIDE + e * (THREADS / SIDE);
     }
 
-    // the place in the tile of sum i of a thread: packs of four, SIDE / (R / 4) apart
-    static __device__ __forceinline__ int place(int thread, int i) { return i / 4 * 64 + thread * 4 + i % 4; }
+    // the row or column of the tile that sum i of a thread belongs to: packs of four, 64 apart
+    static __device__ __forceinline__ int line_of(int thread, int i) { return i / 4 * 64 + thread * 4 + i % 4; }
 
     // sum[i][j] += Σ_k A(row i, k) B(k, column j), k from `begin` to `end`
     template <class A, class B>
     static __device__ __forceinline__ void multiply(Pieces& pieces, const A& a, const B& b, int begin, int end, T (&sum)[R][R]) {
-        T next[2][R];
+        T next[2][EACH];
         auto fetch = [&](int k) {
 #pragma unroll
-            for (int e = 0; e < R; e++) {
+            for (int e = 0; e < EACH; e++) {
                 next[0][e] = a.at(e, line<A::DEEP>(e), k + deep<A::DEEP>(e));
                 next[1][e] = b.at(e, line<B::DEEP>(e), k + deep<B::DEEP>(e));
             }
         };
         auto put = [&](int turn) {
 #pragma unroll
-            for (int e = 0; e < R; e++) {
+            for (int e = 0; e < EACH; e++) {
                 pieces[turn][0][deep<A::DEEP>(e)][line<A::DEEP>(e)] = next[0][e];
                 pieces[turn][1][deep<B::DEEP>(e)][line<B::DEEP>(e)] = next[1][e];
             }
@@ -81,11 +81,24 @@ template <typename T, int R> struct Tile {
         }
     }
 
-    // f(row, column, sum) for each of this thread's sums
-    template <class F> static __device__ __forceinline__ void each(const T (&sum)[R][R], F f) {
+    // The sums of each row begin at f(row).
+    template <class F> static __device__ __forceinline__ void start(T (&sum)[R][R], F f) {
 #pragma unroll
-        for (int i = 0; i < R; i++)
+        for (int i = 0; i < R; i++) {
+            const T value = f(line_of(threadIdx.x / 16, i));
 #pragma unroll
-            for (int j = 0; j < R; j++) f(place(threadIdx.x / 16, i), place(threadIdx.x % 16, j), sum[i][j]);
+            for (int j = 0; j < R; j++) sum[i][j] = value;
+        }
+    }
+
+    // f(row, place, sum) for each of this thread's sums, where place(column), found once for all rows, is not negative
+    template <class P, class F> static __device__ __forceinline__ void each(const T (&sum)[R][R], P place, F f) {
+#pragma unroll
+        for (int j = 0; j < R; j++) {
+            const long long at = place(line_of(threadIdx.x % 16, j));
+            if (at < 0) continue;
+#pragma unroll
+            for (int i = 0; i < R; i++) f(line_of(threadIdx.x / 16, i), at, sum[i][j]);
+        }
     }
 };
