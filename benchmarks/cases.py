@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-__all__ = ["Case", "Operation", "Program", "Update", "Workload", "all_cases", "selected"]
+__all__ = ["TOLERANCE", "Case", "Operation", "Program", "Update", "Workload", "all_cases", "selected"]
+
+TOLERANCE = {"float32": 2e-3, "tf32": 4e-3, "float16": 8e-3, "bfloat16": 3e-2}
 
 
 @dataclass(frozen=True)
@@ -13,13 +15,22 @@ class Case:
     """One row of the results.
 
     `name`: "workloads/gpt-small". `flops`: the floating-point operations that no method can avoid, as far as we know.
-    `bytes`: what has to be moved between memory and the processor, where that counts.
+    `bytes`: what has to be moved between memory and the processor, where that counts. `precision`: of the products, a key of
+    `TOLERANCE`; other than "float32" on a GPU only, where the inputs of operations have that dtype ("tf32": float32 that tensor
+    cores round), and training steps run under autocast. `drawn`: results hold random numbers of the library's own.
     """
 
     name: str
     title: str
     flops: float = 0.0
     bytes: float = 0.0
+    precision: str = field(default="float32", kw_only=True)
+    drawn: bool = field(default=False, kw_only=True)
+
+    @property
+    def tolerance(self) -> float:
+        """How far outputs may be apart, relative to the largest of them."""
+        return 2e-2 if self.drawn else TOLERANCE[self.precision]
 
     @property
     def group(self) -> str:
@@ -53,9 +64,10 @@ class Operation(Case):
     `run(L, F, *inputs)` computes it with the names that chainrule and torch share; where there is a `layer(nn)`, the module is
     called on the inputs instead. `inputs(rng)` draws the arrays; those of a floating-point type get gradients when training, as the
     layer's parameters do. `jax`: the name of the function of `operations_jax`, and its `options`; `numpy(np, *inputs)` is the same
-    in NumPy's words. `fused`: torch.compile writes code of its own for it, rather than calling eager's. `images`: four axes are
-    NCHW. `recorded`: the inputs require gradients though nobody asks for them, and `counted` operations are recorded: what one
-    costs over NumPy's own call is told.
+    in NumPy's words (on a GPU in CuPy's), `twin(*arrays)` by a kernel of our own that the library does not use. `fused`:
+    torch.compile writes code of its own for it, rather than calling eager's. `images`: four axes are NCHW. `recorded`: the inputs
+    require gradients though nobody asks for them, and `counted` operations are recorded: what one costs over NumPy's own call is
+    told.
     """
 
     run: Callable[..., Any] | None = field(default=None, repr=False)
@@ -64,6 +76,7 @@ class Operation(Case):
     jax: str = ""
     options: dict[str, Any] = field(default_factory=dict)
     numpy: Callable[..., Any] | None = field(default=None, repr=False)
+    twin: Callable[..., Any] | None = field(default=None, repr=False)
     training: bool = False
     fused: bool = False
     images: bool = False
@@ -89,8 +102,12 @@ class Program(Case):
     cold: bool = False
 
 
-def all_cases() -> dict[str, Case]:
-    """Every case by its name, in the order in which they are measured."""
+def all_cases(device: str = "cpu") -> dict[str, Case]:
+    """Every case of a device by its name, in the order in which they are measured."""
+    if device == "cuda":
+        from benchmarks.cuda_cases import cuda_cases
+
+        return {case.name: case for case in cuda_cases()}
     from benchmarks.engine import ENGINE
     from benchmarks.growth import GROWTH
     from benchmarks.operations import OPERATIONS
@@ -99,12 +116,12 @@ def all_cases() -> dict[str, Case]:
     return {case.name: case for case in (*WORKLOADS, *OPERATIONS, *ENGINE, *GROWTH)}
 
 
-def selected(patterns: str | None) -> dict[str, Case]:
+def selected(patterns: str | None, device: str = "cpu") -> dict[str, Case]:
     """The cases whose names match one of the patterns, separated by commas: with wildcards, or a part of the name.
 
     Raises ValueError for a pattern that matches nothing.
     """
-    cases = all_cases()
+    cases = all_cases(device)
     if not patterns:
         return cases
     found: dict[str, Case] = {}

@@ -41,6 +41,7 @@ def compared(old: dict[str, Any], new: dict[str, Any]) -> str:
         lines.append(f"geometric mean {geometric_mean(ratios):.2f} over {len(ratios)} figures")
     if missing:
         lines.append(f"{missing} cases are new")
-    if old["machine"]["processor"] != new["machine"]["processor"]:
-        lines.append(f"NOT THE SAME MACHINE: {old['machine']['processor']}, now {new['machine']['processor']}")
+    before_that, now = (found["machine"].get("gpu") or found["machine"]["processor"] for found in (old, new))
+    if before_that != now:
+        lines.append(f"NOT THE SAME MACHINE: {before_that}, now {now}")
     return "\n".join(lines)

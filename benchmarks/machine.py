@@ -6,6 +6,7 @@ import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 from benchmarks.processes import ROOT, cores_for, environment, program_output
@@ -61,10 +62,12 @@ for path in glob.glob(os.path.join(folder, "*openblas*")):
 
 def describe() -> dict[str, Any]:
     """The machine and the software."""
-    git = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    commit = ""
+    if which("git"):
+        commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
     return {"processor": processor(), "cores": len(cores_for(1 << 20)) or os.cpu_count(), "system": platform.platform(),
             "python": platform.python_version(), "numpy": installed("numpy"), "numba": installed("numba"),
-            "blas": blas_kernel(), "commit": git.stdout.strip()}
+            "blas": blas_kernel(), "commit": commit}
 
 
 def measure_peaks(threads: int, seconds: float) -> dict[str, Any]:
@@ -118,12 +121,11 @@ def higher(a: dict[str, Any], b: dict[str, Any] | None) -> dict[str, Any]:
     """The better of two measurements of the machine, each figure apart."""
     if b is None:
         return a
-    sizes = {**a["bandwidth"], **b["bandwidth"]}
-    return {"flops": max(a["flops"], b["flops"]),
-            "bandwidth": {size: max(a["bandwidth"].get(size, 0.0), b["bandwidth"].get(size, 0.0)) for size in sizes}}
+    return {what: {key: max(rate.get(key, 0.0), b[what].get(key, 0.0)) for key in {**rate, **b[what]}}
+            if isinstance(rate, dict) else max(rate, b[what]) for what, rate in a.items()}
 
 
-def floor(name: str, flops: float, moved: float, peak: dict[str, Any]) -> float | None:
+def floor(name: str, flops: float, moved: float, peak: dict[str, Any], precision: str = "float32") -> float | None:
     """Seconds that no program on this machine can undercut, as far as the counts of a case tell; None where it has none.
 
     Arithmetic and traffic (bytes `moved`) are added in a training step, whose optimizer comes after its products, and overlap in
@@ -133,5 +135,5 @@ def floor(name: str, flops: float, moved: float, peak: dict[str, Any]) -> float 
         return None
     sizes = sorted((int(size), rate) for size, rate in peak["bandwidth"].items())
     rate = next((rate for size, rate in sizes if moved <= size), sizes[-1][1])
-    arithmetic, traffic = flops / peak["flops"], moved / rate
+    arithmetic, traffic = flops / peak.get("flops_in", {}).get(precision, peak["flops"]), moved / rate
     return float(arithmetic + traffic if name.startswith(("workloads/", "growth/")) else max(arithmetic, traffic))

@@ -1,6 +1,7 @@
 """chainrule and PyTorch as contenders."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from typing import Any
 
@@ -25,13 +26,21 @@ class Named(Contender):
         """A tensor with a copy of the array."""
         return self.library.tensor(array, requires_grad=requires_grad)
 
+    def move(self, module: Any) -> Any:
+        """The module where it is to compute."""
+        return module
+
+    def lowered(self, case: Workload) -> AbstractContextManager[Any]:
+        """Inside, products of the forward pass are computed in the case's precision."""
+        return nullcontext()
+
     def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """The function, quicker where the contender has a way."""
         return function
 
     def model(self, case: Workload, weights: Arrays) -> Any:
         """The model with the given first values."""
-        model = case.model(self.nn)
+        model = self.move(case.model(self.nn))
         model.load_state_dict(model.state_dict() | {name: self.place(array) for name, array in weights.items()})
         return model
 
@@ -42,7 +51,8 @@ class Named(Contender):
 
         def step(*data: Any) -> Any:
             optimizer.zero_grad()
-            loss = loss_of(*data)
+            with self.lowered(case):
+                loss = loss_of(*data)
             loss.backward()
             optimizer.step()
             return loss
@@ -60,7 +70,7 @@ class Named(Contender):
         tensors = [self.place(array, gradients and array.dtype.kind == "f") for array in inputs]
         leaves = [t for t in tensors if t.requires_grad]
         if case.layer:
-            module = case.layer(self.nn)
+            module = self.move(case.layer(self.nn))
             module.load_state_dict({n: self.place(a) for n, a in drawn_parameters(module.state_dict()).items()})
             leaves += [p for _, p in sorted(module.named_parameters())]
             function = module

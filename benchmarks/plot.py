@@ -3,15 +3,16 @@
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contenders import OURS
+from benchmarks.contenders import BASELINES, OURS
 from benchmarks.growth import AXES, BASE
 from benchmarks.ranking import best, ranked, ratio
+from benchmarks.report import threads_title
 
 __all__ = ["draw"]
 
 # One colour for each contender in all pictures; chainrule's are the dark ones.
 COLOURS = {"chainrule": "#1b3a5c", "chainrule-compile": "#2f7fc1", "torch": "#e07b39", "torch-compile": "#f2b278", "jax": "#5ba35b",
-           "numpy": "#999999", "mygrad": "#b07aa1", "autograd": "#9c755f", "tinygrad": "#d4a6c8"}
+           "numpy": "#999999", "cupy": "#76b041", "mygrad": "#b07aa1", "autograd": "#9c755f", "tinygrad": "#d4a6c8"}
 
 
 def draw(results: dict[str, Any], path: Path) -> list[Path]:
@@ -52,11 +53,6 @@ def panels(count: int, width: float, height: float) -> Any:
     for ax in axes[0]:
         ax.spines[["top", "right"]].set_visible(False)
     return figure, axes[0]
-
-
-def threads_title(threads: int) -> str:
-    """"2 threads"."""
-    return f"{threads} thread{'s' if threads > 1 else ''}"
 
 
 def plain_ticks(axis: Any) -> None:
@@ -110,7 +106,7 @@ def operations(chosen: list[dict[str, Any]]) -> Any:
             ax.axhline(row, color="#eeeeee", linewidth=0.6, zorder=0)
             for name in ranked(result):
                 value = ratio(result, name)
-                if name not in OURS and name != "numpy" and value:
+                if name not in (*OURS, *BASELINES) and value:
                     rival = name == best(result, ours=False)
                     ax.scatter(value, row, 22 if rival else 10, COLOURS[name], label=None if name in labelled else name)
                     labelled.add(name)

@@ -20,16 +20,21 @@ class Failed(Exception):
 
 
 def cores_for(threads: int) -> list[int]:
-    """The cores that every contender is kept on: as many as there are threads, so that no library takes more."""
+    """The cores that every contender is kept on: as many as there are threads, so that no library takes more; 0 are all of them,
+    for which nothing is said."""
     return sorted(os.sched_getaffinity(0))[:threads] if hasattr(os, "sched_getaffinity") else []
 
 
 def environment(threads: int) -> dict[str, str]:
-    """The environment of all contenders: no OPENBLAS_* settings, and the number of threads in every library's own words."""
+    """The environment of all contenders: no OPENBLAS_* settings, and the number of threads in every library's own words. 0: that
+    of contenders on a GPU."""
     found = {name: value for name, value in os.environ.items() if not name.startswith("OPENBLAS_")}
+    found["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    if threads == 0:
+        return found
     found |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
     found |= {"TORCHINDUCTOR_COMPILE_THREADS": "1"}  # no pool of compilers that would stay beside the measurements
-    found |= {"JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONPATH": str(ROOT)}
+    found |= {"JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "2"}
     if threads == 1:
         found["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
     return found
@@ -38,11 +43,11 @@ def environment(threads: int) -> dict[str, str]:
 class Worker:
     """One contender's process. `ready`: what it told after its start."""
 
-    def __init__(self, name: str, threads: int, timeout: float = 120.0) -> None:
+    def __init__(self, name: str, threads: int, timeout: float = 120.0, device: str = "cpu") -> None:
         self.name = name
         cores = ",".join(map(str, cores_for(threads)))
         self.errors = tempfile.TemporaryFile()
-        self.process = subprocess.Popen([sys.executable, "-m", "benchmarks.worker", name, str(threads), cores],
+        self.process = subprocess.Popen([sys.executable, "-m", "benchmarks.worker", name, str(threads), cores, device],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors,
                                         env=environment(threads), cwd=ROOT)
         self.pending = b""
@@ -113,8 +118,8 @@ class Worker:
 class Pool:
     """The workers of a run: started when they are first asked for, and again when they died. They end with the context."""
 
-    def __init__(self, threads: int) -> None:
-        self.threads, self.workers = threads, dict[str, Worker]()
+    def __init__(self, threads: int, device: str = "cpu") -> None:
+        self.threads, self.device, self.workers = threads, device, dict[str, Worker]()
         self.failed: dict[str, str] = {}  # why a contender cannot start: it is not tried again
 
     def of(self, names: list[str]) -> dict[str, Worker]:
@@ -124,7 +129,7 @@ class Pool:
                 if name in self.workers:
                     self.workers.pop(name).close()
                 try:
-                    self.workers[name] = Worker(name, self.threads)
+                    self.workers[name] = Worker(name, self.threads, device=self.device)
                 except Failed as error:
                     self.failed[name] = str(error)
         return {name: self.workers[name] for name in names if name in self.workers and name not in self.failed}

@@ -4,27 +4,26 @@ import math
 import statistics
 from typing import Any
 
-from benchmarks.contenders import OURS
+from benchmarks.cases import TOLERANCE
+from benchmarks.contenders import BASELINES, OURS
 
 __all__ = ["agreeing", "best", "geometric_mean", "measurable", "median", "ratio", "ranked", "verdict"]
 
-TOLERANCE = 2e-3  # of the outputs, relative to the largest of them
 
-
-def close(a: list[float], b: list[float]) -> bool:
-    """Whether two contenders computed the same."""
+def close(a: list[float], b: list[float], tolerance: float) -> bool:
+    """Whether two contenders computed the same, relative to the largest of the outputs."""
     if len(a) != len(b) or not all(map(math.isfinite, (*a, *b))):
         return False
     scale = max(map(abs, (*a, *b)), default=0.0)
-    return all(abs(x - y) <= TOLERANCE * scale for x, y in zip(a, b))
+    return all(abs(x - y) <= tolerance * scale for x, y in zip(a, b))
 
 
-def agreeing(outputs: dict[str, list[float]]) -> set[str]:
+def agreeing(outputs: dict[str, list[float]], tolerance: float = TOLERANCE["float32"]) -> set[str]:
     """The contenders of the largest group that computed the same: the others are not ranked.
 
     With two groups of the same size nobody knows who is right, and nobody is ranked; a single contender is.
     """
-    groups = {frozenset(b for b in outputs if close(outputs[a], outputs[b])) for a in outputs}
+    groups = {frozenset(b for b in outputs if close(outputs[a], outputs[b], tolerance)) for a in outputs}
     largest = max(map(len, groups), default=0)
     candidates = [group for group in groups if len(group) == largest]
     return set(candidates[0]) if len(candidates) == 1 else set()
@@ -42,8 +41,8 @@ def ranked(result: dict[str, Any]) -> dict[str, float]:
 
 
 def best(result: dict[str, Any], ours: bool) -> str | None:
-    """The fastest of chainrule's contenders, or of the others; NumPy, which has no gradients, is not a rival."""
-    times = {name: seconds for name, seconds in ranked(result).items() if (name in OURS) == ours and name != "numpy"}
+    """The fastest of chainrule's contenders, or of the others; what is only there to compare with is not a rival."""
+    times = {name: seconds for name, seconds in ranked(result).items() if (name in OURS) == ours and name not in BASELINES}
     return min(times, key=times.__getitem__) if times else None
 
 

@@ -2,10 +2,15 @@
 
 from typing import Any
 
-from benchmarks.contenders import OURS
+from benchmarks.contenders import BASELINES, OURS
 from benchmarks.ranking import best, geometric_mean, median, ranked, ratio, verdict
 
-__all__ = ["duration", "head", "rows", "summary"]
+__all__ = ["duration", "head", "rows", "summary", "threads_title"]
+
+
+def threads_title(threads: int) -> str:
+    """"2 threads"; 0 are those of a GPU."""
+    return f"{threads} thread{'s' if threads > 1 else ''}" if threads else "GPU"
 
 
 def duration(seconds: float) -> str:
@@ -27,16 +32,26 @@ def number(value: float) -> str:
 def head(results: dict[str, Any]) -> str:
     """The machine, and how it was measured."""
     m = results["machine"]
-    lines = [f"{m['processor']}, {m['cores']} cores; {m['system']}",
+    gpu = [f"{m['gpu']}, {m['gpu_memory'] / 2**30:.0f} GiB; compute capability {m['compute_capability']}, CUDA {m['cuda']}, driver "
+           f"for {m['driver']}, CuPy {m['cupy']}"] if "gpu" in m else []
+    lines = [*gpu, f"{m['processor']}, {m['cores']} cores; {m['system']}",
              f"Python {m['python']}, NumPy {m['numpy']}, numba {m['numba']}; commit {m['commit'] or 'unknown'}, {results['date']}",
              f"BLAS: {m['blas']}; OPENBLAS_* settings cleared for all contenders",
              f"median of the fastest calls in {results['rounds']} rounds, contenders in turn"]
     for threads, peak in results["peaks"].items():
-        rates = ", ".join(f"{rate / 1e9:.0f} in {int(size) / 2**20:.2g} MiB" for size, rate in peak["bandwidth"].items())
-        lines.append(f"{threads} thread{'s' if threads != '1' else ''}: {peak['flops'] / 1e9:.0f} GFLOP/s; GB/s: {rates}")
+        copied = ", ".join(f"{rate / 1e9:.0f} in {int(size) / 2**20:.2g} MiB" for size, rate in peak["bandwidth"].items())
+        products = ", ".join(f"{rate / 1e12:.0f} TFLOP/s {precision}" for precision, rate in peak.get("flops_in", {}).items())
+        products = products or f"{peak['flops'] / 1e9:.0f} GFLOP/s"
+        lines.append(f"{threads_title(int(threads))}: {products}; GB/s: {copied}")
     versions = {name: found["versions"] for result in results["results"] for name, found in result["contenders"].items()
                 if "versions" in found}
     return "\n".join([*lines, *(f"{name}: {told}" for name, told in versions.items())])
+
+
+def rates(result: dict[str, Any], seconds: float) -> list[str]:
+    """The operations and bytes of the case in a second."""
+    found = [f"{result['flops'] / seconds / 1e12:.3g} TFLOP/s"] if result["flops"] else []
+    return found + ([f"{result['bytes'] / seconds / 1e9:.0f} GB/s"] if result["bytes"] else [])
 
 
 def rows(result: dict[str, Any]) -> str:
@@ -50,6 +65,8 @@ def rows(result: dict[str, Any]) -> str:
             continue
         seconds = median(found)
         notes = [f"{floor / seconds:.0%} of the floor"] if floor else []
+        if floor and "precision" in result:
+            notes += rates(result, seconds)
         if "numpy" in times and name != "numpy" and "counted" in result:
             notes.append(f"{duration((seconds - times['numpy']) / result['counted'])} an operation over NumPy")
         if found.get("disagrees"):
@@ -79,7 +96,7 @@ def contenders_of(chosen: list[dict[str, Any]]) -> list[str]:
 def times_table(chosen: list[dict[str, Any]], scale: float) -> list[str]:
     """Times of all contenders, the floor and how much of it is reached, and the ratios with their geometric means."""
     names = contenders_of(chosen)
-    peers = [name for name in names if name not in OURS and name != "numpy"]
+    peers = [name for name in names if name not in (*OURS, *BASELINES)]
     table = [["", *(name.replace("chainrule", "cr") for name in names), "floor", "reached", *(f"× {peer}" for peer in peers),
               "× best"]]
     ratios: dict[str, list[float]] = {}
@@ -103,7 +120,7 @@ def times_table(chosen: list[dict[str, Any]], scale: float) -> list[str]:
 
 
 def memory_table(chosen: list[dict[str, Any]]) -> list[str]:
-    """The peaks in MB, the libraries themselves included."""
+    """The peaks in MB: of the process, or of what one step has allocated on a GPU."""
     names = contenders_of(chosen)
     table = [["", *(name.replace("chainrule", "cr") for name in names)]]
     for result in chosen:
@@ -133,12 +150,12 @@ def summary(results: dict[str, Any]) -> str:
             if result["threads"] == threads:
                 groups.setdefault(result["case"].split("/")[0], []).append(result)
         for group, chosen in groups.items():
-            title = f"\n{group}, {threads} thread{'s' if threads > 1 else ''}: "
+            title = f"\n{group}, {threads_title(threads)}: "
             if group == "engine":
                 lines += [title + "in fresh processes, or for each call", *engine_table(chosen)]
                 continue
             unit, scale = ("µs", 1e-6) if group == "operations" else ("ms", 1e-3)
             lines += [title + f"{unit}, then how many times as fast chainrule's best is", *times_table(chosen, scale)]
             if any("peak" in found for result in chosen for found in result["contenders"].values()) and group != "operations":
-                lines += [f"\n{group}, {threads} thread{'s' if threads > 1 else ''}: peak memory in MB", *memory_table(chosen)]
+                lines += [f"\n{group}, {threads_title(threads)}: peak memory in MB", *memory_table(chosen)]
     return "\n".join(lines)

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks import machine
+from benchmarks import cuda_machine, machine
 from benchmarks.cases import Case, Operation, Program, Workload
 from benchmarks.contenders import SMALL
 from benchmarks.processes import Failed, Pool, Worker, program_output
 from benchmarks.ranking import agreeing
+from benchmarks.report import threads_title
 
 __all__ = ["Settings", "initial_weights", "load", "rounded", "run", "save"]
 
@@ -25,7 +26,8 @@ PAUSE = 0.06  # seconds between two contenders' turns: thread pools spin for a w
 @dataclass(frozen=True)
 class Settings:
     """How much is measured. `seconds`: of a round of one contender on a workload; other cases get a third. `add`: to what the
-    file `json` has."""
+    file `json` has. `device`: "cpu", or "cuda" for the current GPU, where `threads` is [0]. `within`: seconds after which no
+    further case is begun."""
 
     contenders: list[str]
     threads: list[int]
@@ -33,6 +35,8 @@ class Settings:
     seconds: float = 0.4
     json: Path | None = None
     add: bool = False
+    device: str = "cpu"
+    within: float = float("inf")
     say: Callable[[str], None] = field(default=lambda text: print(text, flush=True))
 
 
@@ -43,7 +47,7 @@ def initial_weights(case: Workload, folder: Path) -> Path:
     import chainrule as cr
     from chainrule import layers
 
-    path = folder / f"{case.name.replace('/', '-')}.npz"
+    path = folder / f"{case.name.removesuffix('-' + case.precision).replace('/', '-')}.npz"
     if not path.exists():
         cr.manual_seed(0)
         arrays: dict[str, Any] = {name: p.detach().numpy() for name, p in case.model(layers).named_parameters()}
@@ -95,7 +99,7 @@ def measure(case: Case, workers: dict[str, Worker], settings: Settings, weights:
     alive = [name for name in found if "error" not in found[name]]
     whole = isinstance(case, Workload) and not case.growth
     seconds = settings.seconds if whole else settings.seconds / 3
-    agreed = agreeing({name: found[name]["outputs"] for name in alive})
+    agreed = agreeing({name: found[name]["outputs"] for name in alive}, case.tolerance)
     for name in alive:
         found[name]["disagrees"] = name not in agreed
     if len(agreed) == len(alive) and not isinstance(case, Workload):  # else they tell who computed what
@@ -133,6 +137,15 @@ def measure_programs(case: Program, settings: Settings, threads: int, folder: Pa
     return found
 
 
+def taking_part_on_cuda(case: Case, contenders: list[str]) -> list[str]:
+    """Those of the contenders on a GPU to which the case means anything."""
+    left_out = set() if isinstance(case, Workload) or isinstance(case, Operation) and case.fused else {"torch-compile"}
+    for name, function in (("chainrule-tiled", "twin"), ("cupy", "numpy")):
+        if getattr(case, function, None) is None:
+            left_out.add(name)
+    return [name for name in contenders if name not in left_out]
+
+
 def taking_part(case: Case, contenders: list[str]) -> list[str]:
     """Those of the contenders to which the case means anything, and NumPy where it is the base line."""
     if isinstance(case, Workload):
@@ -149,17 +162,19 @@ def taking_part(case: Case, contenders: list[str]) -> list[str]:
 
 def measure_in(pool: Pool, case: Case, settings: Settings, weights: Path | None) -> dict[str, dict[str, Any]]:
     """The case measured by the pool's workers."""
-    names = taking_part(case, settings.contenders)
+    names = (taking_part_on_cuda if settings.device == "cuda" else taking_part)(case, settings.contenders)
     workers = pool.of(names)
     found = measure(case, workers, settings, weights)
     for name, worker in workers.items():
         found[name] |= {"resident": worker.ready["resident"], "versions": worker.ready["versions"]}
+        if settings.device == "cuda" and not found[name].get("error", "not implemented").startswith("not implemented"):
+            worker.close()  # after an error of CUDA nothing else works in that process; the next case starts another
     return {name: found.get(name) or {"error": pool.failed.get(name, "it did not start")} for name in names}
 
 
 def remember_peak(results: dict[str, Any], threads: int, settings: Settings) -> None:
     """Measure what the machine can do, before and after the cases: the best of it counts, and all floors are told for that."""
-    peak = machine.peaks(threads, min(0.25, settings.seconds))
+    peak = cuda_machine.peaks() if settings.device == "cuda" else machine.peaks(threads, min(0.25, settings.seconds))
     results["peaks"][str(threads)] = machine.higher(peak, results["peaks"].get(str(threads)))
     for result in results["results"]:
         if result["threads"] == threads:
@@ -168,15 +183,18 @@ def remember_peak(results: dict[str, Any], threads: int, settings: Settings) -> 
 
 def set_floor(result: dict[str, Any], peaks: dict[str, Any]) -> None:
     """For the peaks of its number of threads."""
-    result["floor"] = machine.floor(result["case"], result["flops"], result["bytes"], peaks[str(result["threads"])])
+    result["floor"] = machine.floor(result["case"], result["flops"], result["bytes"], peaks[str(result["threads"])],
+                                    result.get("precision", "float32"))
 
 
 def run(cases: dict[str, Case], settings: Settings, show: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
     """Measure all cases with each number of threads; `show` is called with every result when it is there.
 
-    A workload has processes of its own, so that its peak of memory is its own; operations share theirs.
+    A workload has processes of its own, so that its peak of memory is its own; operations share theirs, and on a GPU, which tells
+    what a step allocates, so do workloads.
     """
-    results: dict[str, Any] = {"format": FORMAT, "machine": machine.describe(),
+    told = machine.describe() | (cuda_machine.describe() if settings.device == "cuda" else {})
+    results: dict[str, Any] = {"format": FORMAT, "device": settings.device, "machine": told,
                                "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
                                "rounds": settings.rounds, "seconds": settings.seconds, "peaks": {}, "results": []}
     if settings.add and settings.json and settings.json.exists():
@@ -186,18 +204,24 @@ def run(cases: dict[str, Case], settings: Settings, show: Callable[[dict[str, An
         folder = Path(name)
         for threads in settings.threads:
             remember_peak(results, threads, settings)
-            with Pool(threads) as shared:
+            with Pool(threads, settings.device) as shared:
                 for i, case in enumerate(cases.values(), 1):
-                    settings.say(f"[{i}/{len(cases)}, threads: {threads}, {time.perf_counter() - start:.0f} s] {case.name}")
+                    if time.perf_counter() - start > settings.within:
+                        settings.say(f"{len(cases) - i + 1} cases are left out: the {settings.within:.0f} s of --within are over")
+                        break
+                    settings.say(f"[{i}/{len(cases)}, {threads_title(threads)}, {time.perf_counter() - start:.0f} s] {case.name}")
                     if isinstance(case, Program):
                         contenders = measure_programs(case, settings, threads, folder)
-                    elif isinstance(case, Workload):
+                    elif isinstance(case, Workload) and settings.device == "cpu":
                         with Pool(threads) as alone:
                             contenders = measure_in(alone, case, settings, initial_weights(case, folder))
                     else:
-                        contenders = measure_in(shared, case, settings, None)
+                        weights = initial_weights(case, folder) if isinstance(case, Workload) else None
+                        contenders = measure_in(shared, case, settings, weights)
                     result = {"case": case.name, "title": case.title, "threads": threads, "flops": case.flops, "bytes": case.bytes,
                               "floor": None, "contenders": contenders}
+                    if settings.device == "cuda":
+                        result["precision"] = case.precision
                     set_floor(result, results["peaks"])
                     if isinstance(case, Operation) and case.counted:
                         result["counted"] = case.counted

@@ -16,13 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.cases import Operation, Update, Workload, all_cases
+from benchmarks.cases import Case, Operation, Update, Workload, all_cases
+from benchmarks.contender import Repeated
 from benchmarks.contenders import Contender, contender
 
 __all__ = ["Bench", "fingerprint", "main", "resident"]
 
 COMPARED_STEPS = 5  # of a training run: their losses are compared
-SAMPLE = 1e-3  # seconds that one sample takes at least, so that reading the clock costs nothing
+WARM = 0.2  # seconds of calls before the first sample
 
 
 def resident(field: str = "VmRSS") -> int:
@@ -56,18 +57,24 @@ def fingerprint(arrays: list[Any]) -> list[float]:
 class Bench:
     """What the requests do: one method each."""
 
-    def __init__(self, who: Contender, threads: int) -> None:
-        self.who, self.call, self.number = who, None, 1
+    def __init__(self, who: Contender, threads: int, device: str = "cpu") -> None:
+        self.who, self.device, self.number = who, device, 1
         start = time.perf_counter()
         who.start(threads)
         self.ready = {"import": time.perf_counter() - start, "versions": who.versions(), "resident": resident()}
         self.step: Callable[[], Any] = lambda: None
 
     def prepare(self, case: str, weights: str | None = None) -> dict[str, Any]:
+        """The case of that name; `weights` are a file."""
+        return self.prepare_case(all_cases(self.device)[case], weights)
+
+    def prepare_case(self, chosen: Case, weights: str | None = None) -> dict[str, Any]:
         """Build the case, take the first steps (compiling, where that is done), and keep what they returned."""
         self.step = lambda: None
         gc.collect()
-        chosen, rng = all_cases()[case], np.random.default_rng(0)
+        self.who.release()
+        rng: Any = np.random.default_rng(0)
+        rng = Repeated(rng) if self.device == "cuda" else rng
         start = time.perf_counter()
         if isinstance(chosen, Workload):
             with np.load(str(weights)) as file:
@@ -82,26 +89,23 @@ class Bench:
         first = time.perf_counter() - first
         if isinstance(chosen, Workload):
             results += [self.who.arrays(self.step()) for _ in range(COMPARED_STEPS - 1)]
-            outputs = [float(array) for arrays in results for array in arrays]
+            outputs = [float(np.asarray(array).item()) for arrays in results for array in arrays]
         else:
-            outputs = fingerprint(results[0])
+            outputs = fingerprint(results[0])[:: 2 if chosen.drawn else 1]
         warm = time.perf_counter()
-        while time.perf_counter() - warm < 0.2:
-            self.step()
-        self.number, once = 1, self.sample(1)
-        while once * self.number < SAMPLE:
-            self.number = max(2 * self.number, min(int(SAMPLE / once), 10 * self.number))
-            once = self.sample(self.number)
+        while time.perf_counter() - warm < WARM:
+            self.sample(1)
+        self.number, once = 1, max(self.sample(1), 1e-9)
+        least = self.who.sample
+        while once * self.number < least:
+            self.number = max(2 * self.number, min(int(least / once), 10 * self.number))
+            once = max(self.sample(self.number), 1e-9)
         forget_peak()
         return {"warmup": time.perf_counter() - start, "first": first, "outputs": outputs, "seconds": once}
 
     def sample(self, number: int) -> float:
         """Seconds per call over `number` calls."""
-        step = self.step
-        start = time.perf_counter()
-        for _ in range(number):
-            step()
-        return (time.perf_counter() - start) / number
+        return self.who.timed(self.step, number)
 
     def round(self, seconds: float, least: int = 3) -> dict[str, Any]:
         """The fastest of as many samples as fit into that time, which other work on the machine disturbed least."""
@@ -112,13 +116,15 @@ class Bench:
         return {"seconds": min(found), "samples": len(found)}
 
     def memory(self) -> dict[str, Any]:
-        """The peak since the warm-up."""
-        return {"peak": resident("VmHWM")}
+        """The peak since the warm-up, or on a device that of one step."""
+        found = self.who.peak(self.step)
+        return {"peak": resident("VmHWM") if found is None else found}
 
 
 def main() -> None:
-    """Serve requests until the input ends. Arguments: the contender, threads, and the cores to stay on."""
+    """Serve requests until the input ends. Arguments: the contender, threads, the cores to stay on, and the device."""
     name, threads, cores = sys.argv[1], int(sys.argv[2]), [int(core) for core in sys.argv[3].split(",") if core]
+    device = sys.argv[4] if len(sys.argv) > 4 else "cpu"
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     if cores and hasattr(os, "sched_setaffinity"):
@@ -139,7 +145,7 @@ def main() -> None:
         print(json.dumps(found.ready if isinstance(found, Bench) else found), file=answers)
         return found
 
-    bench = answer(lambda: Bench(contender(name), threads))
+    bench = answer(lambda: Bench(contender(name, device), threads, device))
     for line in sys.stdin if bench else ():
         request = json.loads(line)
         answer(partial(getattr(bench, request.pop("do")), **request))

@@ -146,8 +146,9 @@ def lstm_flops(batch: int, steps: int) -> float:
 # ---- Transformers
 
 
-def gpt(vocabulary: int, width: int, depth: int, heads: int, context: int) -> Any:
-    """A decoder-only Transformer with the norm in front of each part, GELU, and learned positions."""
+def gpt(vocabulary: int, width: int, depth: int, heads: int, context: int, tied: bool = False) -> Any:
+    """A decoder-only Transformer with the norm in front of each part, GELU, and learned positions. `tied`: logits are products with
+    the tokens' embeddings, as in GPT-2."""
     def build(nn: Any) -> Any:
         from importlib import import_module
 
@@ -173,11 +174,16 @@ def gpt(vocabulary: int, width: int, depth: int, heads: int, context: int) -> An
                 super().__init__()
                 self.token, self.position = nn.Embedding(vocabulary, width), nn.Embedding(context, width)
                 self.blocks = nn.Sequential(*(Block() for _ in range(depth)))
-                self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, vocabulary)
+                self.norm = nn.LayerNorm(width)
+                if tied:
+                    nn.init.normal_(self.token.weight, std=0.02)
+                else:
+                    self.head = nn.Linear(width, vocabulary)
 
             def forward(self, tokens: Any) -> Any:
                 x = self.token(tokens) + self.position.weight  # (N, T, width)
-                return self.head(self.norm(self.blocks(x)))
+                x = self.norm(self.blocks(x))
+                return F.linear(x, self.token.weight) if tied else self.head(x)
 
         return GPT()
 
@@ -198,13 +204,15 @@ def tokens_and_next(batch: int, context: int, vocabulary: int) -> Any:
     return data
 
 
-def gpt_case(name: str, title: str, batch: int, vocabulary: int, width: int, depth: int, heads: int, context: int) -> Workload:
+def gpt_case(name: str, title: str, batch: int, vocabulary: int, width: int, depth: int, heads: int, context: int,
+             tied: bool = False) -> Workload:
     """Language modelling on `batch` windows of `context` tokens; of the attention's products the half below the diagonal counts."""
     rows = batch * context
     forward = depth * (2 * rows * 12 * width * width + 2 * rows * context * width) + 2 * rows * width * vocabulary
-    parameters = depth * (12 * width * width + 13 * width) + width * (2 * vocabulary + context + 2) + vocabulary
+    parameters = depth * (12 * width * width + 13 * width) + width * (vocabulary + context + 2)
+    parameters += 0 if tied else (width + 1) * vocabulary
     return Workload(f"workloads/{name}", title, 3.0 * forward, ADAM_BYTES * parameters,
-                    gpt(vocabulary, width, depth, heads, context), next_token, tokens_and_next(batch, context, vocabulary),
+                    gpt(vocabulary, width, depth, heads, context, tied), next_token, tokens_and_next(batch, context, vocabulary),
                     f"gpt_{heads}")
 
 

@@ -47,6 +47,7 @@ from chainrule.ops.axes import *
 from chainrule.ops.choices import *
 from chainrule.ops.comparisons import *
 from chainrule.ops.creation import *
+from chainrule.ops.devices import *
 from chainrule.ops.diagonals import *
 from chainrule.ops.einsum import *
 from chainrule.ops.elementwise import *

@@ -1,7 +1,7 @@
 """CUDA devices: whether there are any, which is current, what memory they use.
 
-Tensors go to a device with `tensor.to("cuda")` or `tensor.to("cuda:1")`, modules with `module.to("cuda")`. Operations compute on
-the current device, which must be that of their tensors: `with chainrule.cuda.device(1): ...` makes another the current one.
+Tensors go to a device with `tensor.to("cuda")` or `tensor.to("cuda:1")`, modules with `module.to("cuda")`. Operations compute
+where their tensors are; `with chainrule.cuda.device(1): ...` makes another device the current one, for what asks for that.
 Calls return before the device has done the work; `synchronize()` waits for it, and so does whatever brings elements to the host
 (`item()`, `cpu()`, printing).
 """

@@ -58,6 +58,7 @@ def walk(roots: list[tuple[Node, Any]], wanted: set[Node] | None, create_graph: 
     anomaly = state.anomaly
     recording = noting()  # a compiled step is being recorded: formulas go over Tensors, so that it is told of every kernel
     lifted = create_graph or recording is not None
+    several = None in BY_TYPE.values()  # GPUs: each step is computed where its gradient is
     straight = wanted is None and not create_graph and not anomaly  # all that arrives at a leaf is for its `.grad`
     for node, g in roots:
         grads[node] = grads[node] + g if node in grads else g
@@ -69,6 +70,8 @@ def walk(roots: list[tuple[Node, Any]], wanted: set[Node] | None, create_graph: 
         g = grads.pop(node, None)
         if g is None:
             continue
+        if several:
+            kernels.follow(next((part for part in g if part is not None), None) if g.__class__ is list else g)
         if border and wanted is not None and node in wanted:
             yield node, g, node in owned
             continue
@@ -95,6 +98,8 @@ def walk(roots: list[tuple[Node, Any]], wanted: set[Node] | None, create_graph: 
         for parent, d in node.op.vjp(node, g, xp, left):
             if anomaly:
                 check_finite(node, d)
+            if several:
+                kernels.follow(d[1] if d.__class__ is tuple else d)
             before = grads.get(parent)
             if d.__class__ is tuple:  # from a Pick: one of several outputs
                 index, d = d
@@ -251,7 +256,8 @@ def initial_gradient(op: str, output: Tensor, given: Any, create_graph: bool) ->
                                 "element first, for example with .sum() or .mean()")
         if output._data.__class__ is np.ndarray and not create_graph and noting() is None:
             return np.ones(output._data.shape, output._data.dtype)
-        given = Tensor(kernels.of(output._data).ones_like(output._data))
+        with kernels.beside(output._data):
+            given = Tensor(kernels.of(output._data).ones_like(output._data))
     given = given if isinstance(given, Tensor) else wrap(given if is_array(given) else np.asarray(given, output.dtype))
     if given.shape != output.shape:
         raise ShapeError(f"{op}: the gradient has shape {given.shape}, the output {output.shape}")
@@ -272,7 +278,7 @@ def backward(output: Tensor, gradient: Any = None, retain_graph: bool | None = N
     if inputs is not None:
         listed = [inputs] if isinstance(inputs, Tensor) else list(inputs)
         wanted = {node_of("backward", t) for t in listed}
-    with Flag(create_graph), np.errstate(all="ignore"):
+    with Flag(create_graph), np.errstate(all="ignore"), kernels.returning():
         for node, d, owned in walk([(output.node, g)], wanted, create_graph, retain):
             if not create_graph and isinstance(d, Tensor):
                 noting().deposit(node, d)
@@ -314,7 +320,7 @@ def clear_gradients(tensors: Any, set_to_none: bool = True) -> None:
 
 def gradients(roots: list[tuple[Node, Any]], targets: list[Node], create_graph: bool, retain_graph: bool) -> list[Any]:
     """Raw or recorded gradients at the target nodes, None where there is no path; a node may be listed twice."""
-    with Flag(create_graph), np.errstate(all="ignore"):  # an infinite slope is a result, not an accident
+    with Flag(create_graph), np.errstate(all="ignore"), kernels.returning():  # an infinite slope is a result, not an accident
         found = {node: d if isinstance(d, Tensor) else own(d, owned) for node, d, owned in
                  walk(roots, set(targets), create_graph, retain_graph)} if targets else {}
     return [found.get(node) for node in targets]

@@ -5,9 +5,10 @@ from typing import Any
 
 from chainrule import kernels
 from chainrule.derivatives import gradients
+from chainrule.devices import together
 from chainrule.dtypes import REAL
 from chainrule.errors import explain
-from chainrule.graph import EXTRA, OUT, SCALARS, UNCHANGING, Node, Op, Plan, convert, kept_values, record, together, wrap
+from chainrule.graph import EXTRA, OUT, SCALARS, UNCHANGING, Node, Op, Plan, convert, kept_values, record, wrap
 from chainrule.kernels import BY_TYPE
 from chainrule.names import ops
 from chainrule.state import Flag, noting, special, state
@@ -112,8 +113,13 @@ class Fused(Op):
             tensors.append(None)
             arrays.append(None)
             nodes.append(None)
-        if len(BY_TYPE) > 1 and (moved := together(self, tensors)) is not None:
-            return self(*moved, **static)
+        if len(BY_TYPE) > 1:
+            moved, device = together(self, tensors)
+            if device is not None:
+                with device:
+                    return self(*moved, **static)
+            if moved is not tensors:
+                return self(*moved, **static)
         flagged = special.count
         recording = noting() if flagged else None
         if flagged and state.tracer is not None and recording is None:

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from chainrule import dtypes, kernels
+from chainrule.devices import together
 from chainrule.dtypes import FLOATING, REAL
-from chainrule.errors import AutogradError, DeviceError, DtypeError, ShapeError, describe, explain
+from chainrule.errors import AutogradError, DtypeError, ShapeError, explain
 from chainrule.kernels import BY_TYPE
 from chainrule.names import autograd, ops
 from chainrule.state import Flag, noting, special, state
@@ -354,8 +355,13 @@ class Op:
             arrays.append(array)
             nodes.append(node)
             bit <<= 1
-        if len(BY_TYPE) > 1 and (moved := together(self, inputs)) is not None:
-            return self(*moved, **static)
+        if len(BY_TYPE) > 1:
+            moved, device = together(self, inputs)
+            if device is not None:
+                with device:
+                    return self(*moved, **static)
+            if moved is not inputs:
+                return self(*moved, **static)
         if not even or (dtype.kind not in REAL and (self.floats or len(arrays) > 1)):
             arrays = self._harmonise(arrays)
         flagged = special.count
@@ -480,21 +486,6 @@ def convert(op: Op, value: Any) -> Any:
     if hasattr(value, "__array__"):
         return autograd.as_tensor(np.asarray(value))
     raise DtypeError(f"{op.name}: expected a tensor, an array or a number, got {type(value).__name__} {value!r:.60}")
-
-
-def together(op: Op, inputs: Any) -> list[Any] | None:
-    """None where all tensors among the inputs are on one device, else the inputs with 0-d tensors of the CPU moved to the GPU.
-
-    Raises DeviceError where more than that would have to be moved.
-    """
-    kinds = {t._data.__class__ for t in inputs if isinstance(t, Tensor)}
-    if len(kinds) < 2:
-        return None
-    device = next(t.device for t in inputs if isinstance(t, Tensor) and t.is_cuda)
-    if any(isinstance(t, Tensor) and not t.is_cuda and t.ndim for t in inputs):
-        where = ", ".join(f"{describe(t)} on {t.device}" for t in inputs if isinstance(t, Tensor))
-        raise DeviceError(f"{op.name}: the tensors are on different devices: {where}; move them to one, with .to({str(device)!r})")
-    return [ops.to(t, device) if isinstance(t, Tensor) else t for t in inputs]
 
 
 autograd.leaf, autograd.tick = leaf, tick

@@ -45,12 +45,15 @@ def norm_of(tensors: list[Tensor], norm_type: float, error_if_nonfinite: bool) -
     if not norm_type > 0:
         raise ValueError(f"norm_type={norm_type} must be positive; float('inf') is the largest magnitude")
     arrays = [t._data for t in tensors]
+    if arrays:
+        kernels.follow(arrays[0])
     total = root_of_squares(arrays) if norm_type == 2 and arrays else None
     if total is None:  # by the definition
         with np.errstate(all="ignore"):
-            parts = [[np.linalg.norm(a.ravel().astype(np.float64), norm_type) for a in part if a.size]
-                     for part in apart(arrays, lambda a: a)]
-            norms = [p_norm(part, norm_type) for part in parts]
+            norms = []
+            for part in apart(arrays, lambda a: a):
+                kernels.follow(part[0])
+                norms.append(p_norm([np.linalg.norm(a.ravel().astype(np.float64), norm_type) for a in part if a.size], norm_type))
             if len({t.device for t in tensors}) > 1:
                 norms = [float(norm) for norm in norms]
             total = norms[0] if len(norms) == 1 else p_norm(norms, norm_type)
@@ -98,7 +101,8 @@ def get_total_norm(tensors: Any, norm_type: float = 2.0, error_if_nonfinite: boo
     tensor(5.)
     """
     found = listed(tensors, "get_total_norm")
-    return as_norm(norm_of(found, norm_type, error_if_nonfinite), found)
+    with kernels.returning():
+        return as_norm(norm_of(found, norm_type, error_if_nonfinite), found)
 
 
 def scale_down(gradients: list[Tensor], max_norm: float, total: Any) -> None:
@@ -120,6 +124,7 @@ def limit(gradients: list[Tensor], factor: Any, highest: float) -> None:
         return
     parts = apart(gradients, lambda g: g._data)
     for part in parts:
+        kernels.follow(part[0]._data)
         if len(parts) == 1 or not at_once(part, factor, highest):
             with no_grad():
                 for g in part:
@@ -155,7 +160,10 @@ def clip_grads_with_norm_(parameters: Any, max_norm: float, total_norm: Any) -> 
     """
     gradients = gradients_of(parameters, "clip_grads_with_norm_")
     on_device = isinstance(total_norm, Tensor) and total_norm.is_cuda and {g.device for g in gradients} == {total_norm.device}
-    scale_down(gradients, max_norm, total_norm._data.reshape(()).astype(np.float64) if on_device else float(total_norm))
+    with kernels.returning():
+        if on_device:
+            kernels.follow(total_norm._data)
+        scale_down(gradients, max_norm, total_norm._data.reshape(()).astype(np.float64) if on_device else float(total_norm))
 
 
 @again
@@ -176,9 +184,10 @@ def clip_grad_norm_(parameters: Any, max_norm: float, norm_type: float = 2.0, er
     (5.0, [0.6, 0.8])
     """
     gradients = gradients_of(parameters, "clip_grad_norm_")
-    total = norm_of(gradients, norm_type, error_if_nonfinite)
-    scale_down(gradients, max_norm, total)
-    return as_norm(total, gradients)
+    with kernels.returning():
+        total = norm_of(gradients, norm_type, error_if_nonfinite)
+        scale_down(gradients, max_norm, total)
+        return as_norm(total, gradients)
 
 
 @again
@@ -195,4 +204,5 @@ def clip_grad_value_(parameters: Any, clip_value: float) -> None:
     if not clip_value >= 0:
         raise ValueError(f"clip_grad_value_: clip_value={clip_value} must not be negative")
     gradients = gradients_of(parameters, "clip_grad_value_")
-    limit(gradients, 1.0, clip_value)
+    with kernels.returning():
+        limit(gradients, 1.0, clip_value)

@@ -138,6 +138,17 @@ def test_scores_far_apart() -> None:
     compare([query, key, value], scale=-1.0, gradients=False)
 
 
+def test_a_device_with_little_shared_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wide heads of float32 are left to the definition, others are not."""
+    from chainrule.kernels.cuda import attention as wrapper
+
+    monkeypatch.setattr(wrapper, "_room", lambda device: 99 * 1024)
+    options: Any = {"dropout_p": 0.0, "random_key": None, "is_causal": False, "scale": 1.0, "enable_gqa": False}
+    for dtype, size, taken in ((np.float32, 128, False), (np.float32, 32, True), (np.float16, 64, True)):
+        given = to_device([a.astype(dtype) for a in inputs(3, 4, size=size)])
+        assert (getattr(cuda(), NAME)(*given, None, **options) is not NotImplemented) is taken
+
+
 def test_what_the_kernel_does_not_take() -> None:
     """float64, larger heads, dropout, no keys: by the definition; and so the gradient of an additive mask."""
     forward = getattr(cuda(), NAME)

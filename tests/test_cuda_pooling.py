@@ -64,6 +64,16 @@ def test_not_a_number_and_infinity() -> None:
     check_indices(x, **one)
 
 
+@DTYPES
+@pytest.mark.parametrize("shape, out", [((2, 3, 7, 9), (3, 4)), ((1, 2, 5), (7,)), ((2, 2, 4, 6), (1, 6))])
+def test_windows_that_divide_evenly(shape: Any, out: Any, dtype: Any) -> None:
+    x = np.random.default_rng(0).integers(-4, 4, shape).astype(dtype)
+    x[0, 0, ..., 1:4] = [np.nan, np.inf, np.nan]
+    found = run(cuda().adaptive_max_pool_indices, x, out=out)
+    np.testing.assert_array_equal(found, reference.adaptive_max_pool_indices(x.astype(np.float64), out=out), strict=True)
+    assert run(cuda().adaptive_max_pool_indices, x[:0], out=out).shape == (0, shape[1], *out)
+
+
 def test_what_the_kernels_do_not_take() -> None:
     x = normal(0, 1, 2, 4, 5, 6)
     three: Any = {"kernel": (2, 2, 3), "stride": (2, 1, 2), "padding": (0, 1, 1), "ceil_mode": False}

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from tests import cuda_on_cpu
 
 pytestmark = pytest.mark.gpu
 F = cr.functional
@@ -179,3 +180,19 @@ def test_the_default_device() -> None:
     finally:
         cr.set_default_device(None)
     assert cr.get_default_device() == "cpu" and not cr.rand(2).is_cuda
+
+
+@pytest.mark.parametrize("library", ["torch", "numba.cuda"])
+def test_other_libraries_share_the_memory(library: str) -> None:
+    if cuda_on_cpu.simulated():
+        pytest.skip("other libraries need a real device")
+    other = pytest.importorskip(library)
+    ours = cr.arange(3.0, device="cuda")
+    if library == "torch":
+        theirs = other.from_dlpack(ours)
+        assert cr.from_dlpack(theirs).tolist() == [0.0, 1.0, 2.0]
+    else:
+        theirs = other.as_cuda_array(ours)
+    theirs[1] = 7.0
+    cr.cuda.synchronize()
+    assert ours.tolist() == [0.0, 7.0, 2.0]

@@ -18,7 +18,7 @@ from chainrule.data.collation import collate, convert, gather
 from chainrule.data.datasets import IterableDataset
 from chainrule.data.prefetch import on_device
 from chainrule.data.samplers import BatchSampler, RandomSampler, SequentialSampler
-from chainrule.ops.creation import check_device
+from chainrule.ops.devices import check_device
 from chainrule.random import Generator, as_generator, drawing_from, key_of, random_bits
 from chainrule.state import Flag, state
 

@@ -11,7 +11,7 @@ from chainrule.kernels.cpu.arrays import within
 from chainrule.kernels.reference.devices import array_module
 from chainrule.names import ops
 from chainrule.ops import embedding as rows
-from chainrule.ops.creation import constant
+from chainrule.ops.devices import constant
 from chainrule.state import check, look, state
 from chainrule.tensor import Tensor
 

@@ -12,7 +12,7 @@ from chainrule.kernels.cpu.arrays import within
 from chainrule.names import ops
 from chainrule.ops import losses as rows
 from chainrule.ops.activations import softplus
-from chainrule.ops.creation import constant
+from chainrule.ops.devices import constant
 from chainrule.ops.losses import reduced
 from chainrule.state import check
 from chainrule.tensor import Tensor

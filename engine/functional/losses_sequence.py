@@ -9,7 +9,7 @@ from chainrule.functional.activations import floating
 from chainrule.functional.losses import reduction_of
 from chainrule.names import ops
 from chainrule.ops import losses as rows
-from chainrule.ops.creation import constant
+from chainrule.ops.devices import constant
 from chainrule.ops.losses import reduced
 from chainrule.tensor import Tensor
 

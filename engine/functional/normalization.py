@@ -9,7 +9,7 @@ from chainrule.functional.activations import floating
 from chainrule.graph import no_grad
 from chainrule.names import ops
 from chainrule.ops import normalization as rows
-from chainrule.ops.creation import constant
+from chainrule.ops.devices import constant
 from chainrule.ops.half import narrow
 from chainrule.state import state
 from chainrule.tensor import Tensor

@@ -6,7 +6,7 @@ from chainrule.arguments import axis_of
 from chainrule.errors import ShapeError
 from chainrule.functional.activations import floating
 from chainrule.names import ops
-from chainrule.ops.creation import constant
+from chainrule.ops.devices import constant
 from chainrule.tensor import Tensor
 
 __all__ = ["cdist", "cosine_similarity", "normalize", "pairwise_distance", "pdist"]

@@ -4,6 +4,7 @@
 met). `with backend("reference")` forces one.
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -25,15 +26,55 @@ def connect() -> Any:
                               "CUDA 12") from error
         from chainrule.kernels import cuda
 
-        BACKENDS["cuda"] = BY_TYPE[cupy.ndarray] = cuda
+        BACKENDS["cuda"] = cuda
+        serve_several(cupy.cuda.is_available() and cupy.cuda.runtime.getDeviceCount() > 1)
     return BACKENDS["cuda"]
+
+
+def serve_several(several: bool) -> None:
+    """With several GPUs an op has to compute on that of its arrays. The short ways of a call, which ask BY_TYPE alone, know of
+    one only: then they find None there, and leave the call to those that look (`graph.together`, `derivatives.walk`)."""
+    import cupy
+
+    BY_TYPE[cupy.ndarray] = None if several else BACKENDS["cuda"]
+
+
+def elsewhere(array: Any) -> Any:
+    """The GPU an array is on where there are several and it is not the current one, as a context manager; else None."""
+    if BY_TYPE.get(array.__class__, 0) is not None:
+        return None
+    from cupy.cuda import Device, runtime
+
+    return None if array.device.id == runtime.getDevice() else Device(array.device.id)
+
+
+def beside(array: Any) -> AbstractContextManager[Any]:
+    """Inside the `with` block the GPU that the array is on is the current one."""
+    return elsewhere(array) or nullcontext()
+
+
+def follow(array: Any) -> None:
+    """Make the GPU an array is on the current one."""
+    device = elsewhere(array)
+    if device is not None:
+        device.use()
+
+
+def returning() -> AbstractContextManager[Any]:
+    """At the end of the `with` block the current GPU is the one that it was at its beginning."""
+    if None not in BY_TYPE.values():
+        return nullcontext()
+    from cupy.cuda import Device
+
+    found: AbstractContextManager[Any] = Device()
+    return found
 
 
 def of(array: Any) -> Any:
     """The kernels namespace for a raw array; TypeError for a type that no backend serves."""
     for kind in type(array).__mro__:
         if kind in BY_TYPE:
-            return BY_TYPE[kind]
+            return BY_TYPE[kind] or BACKENDS["cuda"]
     if type(array).__module__.partition(".")[0] == "cupy":
         return connect()
     raise TypeError(f"no backend computes on {type(array).__name__} objects; convert it with chainrule.tensor(...)")

@@ -6,6 +6,7 @@ from chainrule.ops import (  # noqa: F401
     choices,
     comparisons,
     creation,
+    devices,
     diagonals,
     einsum,
     elementwise,

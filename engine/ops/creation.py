@@ -9,70 +9,19 @@ from chainrule import cuda, dtypes, kernels
 from chainrule.dtypes import FLOATING, REAL
 from chainrule.errors import DtypeError, ShapeError, describe, warn
 from chainrule.graph import Op
-from chainrule.kernels.reference.devices import array_module, move
+from chainrule.kernels.reference.devices import array_module
 from chainrule.names import autograd, ops
+from chainrule.ops.devices import check_device, made
 from chainrule.registry import public
 from chainrule.state import check, noting, state
-from chainrule.tensor import Device, Tensor
+from chainrule.tensor import Tensor
 
 __all__ = ["arange", "as_tensor", "astype", "empty", "empty_like", "eye", "from_dlpack", "from_numpy", "full", "full_like",
-           "get_default_device", "linspace", "logspace", "one_hot", "ones", "ones_like", "set_default_device", "tensor", "to",
-           "zeros", "zeros_like"]
+           "linspace", "logspace", "one_hot", "ones", "ones_like", "tensor", "to", "zeros", "zeros_like"]
 
 CUDA = 2  # what DLPack calls memory of a CUDA device
 
 # ---- what the functions share
-
-
-_default_device: list[Device | None] = [None]
-
-
-def set_default_device(device: Any) -> None:
-    """Make new tensors on this device where no other is said: what `tensor`, `zeros`, `rand`, … return, and layers' parameters.
-
-    "cpu", "cuda", "cuda:1"; None goes back to the CPU. Arrays that are wrapped (`from_numpy`, `from_dlpack`) stay where
-    they are, and what is made like a tensor (`zeros_like`, `new_zeros`) is made beside it. Raises RuntimeError
-    for a device that is not there.
-
-    >>> import chainrule as cr
-    >>> cr.set_default_device("cpu"); cr.zeros(1).device
-    'cpu'
-    """
-    found = check_device("set_default_device", "cpu" if device is None else device)
-    _default_device[0] = None if found == "cpu" else found
-
-
-def get_default_device() -> Device:
-    """Where new tensors are made: "cpu" unless `set_default_device` said otherwise.
-
-    >>> get_default_device()
-    'cpu'
-    """
-    return _default_device[0] or Device("cpu")
-
-
-def check_device(name: str, device: Any) -> Device | None:
-    """The device; for None the default one, None for the CPU where that is it. RuntimeError where it is not there."""
-    if device is None:
-        return _default_device[0]
-    found = Device(device)
-    if found.type == "cuda" and (found.index or 0) >= (count := cuda.device_count()):
-        why = f"there is no such CUDA device, they go up to cuda:{count - 1}" if count else cuda.why_not()
-        raise RuntimeError(f"{name}(device={str(device)!r}): {why}")
-    return found
-
-
-def made(name: str, array: Any, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """The new array as a tensor on a device (None: where it is), a leaf where `requires_grad`."""
-    device = check_device(name, device) if device is not None or array.__class__ is np.ndarray else None
-    return Tensor(array if device is None else move(array, device=device), requires_grad)
-
-
-@public
-def constant(values: Any, beside: Tensor) -> Tensor:
-    """An array that an op made, as a tensor on the device of `beside`."""
-    found: Tensor = Tensor(values) if beside._data.__class__ is np.ndarray else Tensor(move(values, device=beside.device))
-    return found
 
 
 def float_dtype(name: str, dtype: Any) -> dtypes.DType:
@@ -466,10 +415,6 @@ def astype(input: Any, dtype: Any) -> Tensor:
     return _astype(ops.as_tensor(input), dtype=dtypes.as_dtype(dtype))
 
 
-_move = Op("move", "The elements in the memory of another device; the gradient is moved back.", word="linear",
-           input=lambda xp, g, device, source: xp.move(g, device=source, source=device))
-
-
 @public
 def to(input: Tensor, *where: Any, dtype: Any = None, device: Any = None, copy: bool = False) -> Tensor:
     """The tensor in another dtype or on another device, or as another tensor is; itself where nothing changes.
@@ -492,7 +437,7 @@ def to(input: Tensor, *where: Any, dtype: Any = None, device: Any = None, copy: 
     if dtype is not None and dtypes.as_dtype(dtype) != found.dtype:
         found = astype(found, dtype)
     if device is not None and device != input.device:
-        found = _move(found, device=device, source=input.device)
+        found = ops.move(found, device=device, source=input.device)
     return ops.clone(input) if copy and found is input else found
 
 

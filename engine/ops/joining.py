@@ -8,7 +8,7 @@ from chainrule.arguments import axis_of, one_of
 from chainrule.errors import ShapeError
 from chainrule.graph import Op
 from chainrule.methods.typed import ops
-from chainrule.ops.creation import constant
+from chainrule.ops.devices import constant
 from chainrule.ops.shapes import dim_of, shape_of
 from chainrule.registry import public
 from chainrule.tensor import Tensor

@@ -14,7 +14,7 @@ from chainrule.dtypes import FLOATING
 from chainrule.errors import DtypeError, ShapeError, describe
 from chainrule.graph import Op
 from chainrule.names import ops
-from chainrule.ops.creation import constant
+from chainrule.ops.devices import constant
 from chainrule.registry import public
 from chainrule.tensor import Tensor
 

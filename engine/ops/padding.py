@@ -9,7 +9,7 @@ from chainrule.dtypes import FLOATING
 from chainrule.errors import DtypeError, ShapeError
 from chainrule.graph import Op
 from chainrule.methods.typed import ops
-from chainrule.ops.creation import constant
+from chainrule.ops.devices import constant
 from chainrule.ops.shapes import shape_of
 from chainrule.registry import public
 from chainrule.tensor import Tensor

@@ -9,7 +9,8 @@ from chainrule.dtypes import REAL
 from chainrule.errors import DtypeError, ShapeError, describe
 from chainrule.graph import Op
 from chainrule.names import ops
-from chainrule.ops.creation import check_device, float_dtype, sizes_of
+from chainrule.ops.creation import float_dtype, sizes_of
+from chainrule.ops.devices import check_device
 from chainrule.random import Generator, key_of, namespace
 from chainrule.registry import public
 from chainrule.state import again

@@ -10,7 +10,7 @@ from chainrule.dtypes import REAL
 from chainrule.errors import DtypeError, ShapeError
 from chainrule.graph import Op, table
 from chainrule.names import ops
-from chainrule.ops.creation import constant
+from chainrule.ops.devices import constant
 from chainrule.ops.products import count
 from chainrule.ops.reductions import arguments, evenly, kept
 from chainrule.registry import public

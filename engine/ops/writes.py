@@ -12,7 +12,7 @@ import numpy as np
 from chainrule.dtypes import _ORDER, REAL
 from chainrule.errors import AutogradError, DtypeError, ShapeError
 from chainrule.graph import Op, convert, record, table, tick
-from chainrule.kernels import writable
+from chainrule.kernels import elsewhere, writable
 from chainrule.kernels.reference.indexing import getitem, is_basic
 from chainrule.kernels.reference.indexing import write_into as write_array
 from chainrule.methods.typed import ops
@@ -53,6 +53,9 @@ def write_into(target: Tensor, value: Any, path: Any = (), *, by: str = "copy_")
     a gradient while recording (its history would begin in the middle), ShapeError where the value does not fit. `by` is
     what the messages call the operation.
     """
+    if (device := elsewhere(target._data)) is not None:
+        with device:
+            return write_into(target, value, path, by=by)
     view = target.current_view()
     base, steps = (target, path) if view is None else (view.base, (*view.path, *path))
     value = convert(table["write"], value)

@@ -4,6 +4,7 @@ Whatever would make the host wait for a device is counted, and an error within `
 """
 
 import contextlib
+import time
 from types import ModuleType
 from typing import Any
 
@@ -41,6 +42,7 @@ class Device:
     """cupy.cuda.Device."""
 
     compute_capability = "90"
+    attributes = {"MaxSharedMemoryPerBlockOptin": 232448}
 
     def __init__(self, device: Any = None) -> None:
         self.id = current() if device is None else int(device)
@@ -81,11 +83,11 @@ class Event:
     done = True
 
     def __init__(self, block: bool = False, disable_timing: bool = False, interprocess: bool = False) -> None:
-        self.recorded = False
+        self.recorded: float | None = None  # seconds of the host's clock
 
     def record(self, stream: Any = None) -> None:
         """Marks this place in the stream."""
-        self.recorded = True
+        self.recorded = time.perf_counter()
 
     def synchronize(self) -> None:
         """Waits for what was before the mark."""
@@ -157,16 +159,26 @@ class PinnedMemoryPool:
         """Gives back what is not used."""
 
 
+class MemoryHook:
+    """cupy.cuda.MemoryHook, which is told of nothing, since the pool holds nothing."""
+
+    def __enter__(self) -> "MemoryHook":
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        pass
+
+
 def alloc_pinned_memory(size: int) -> Any:
     """Page-locked memory of the host, with the buffer protocol."""
     return bytearray(size)
 
 
 def get_elapsed_time(start: Event, end: Event) -> float:
-    """Milliseconds between two events: no time passes here."""
-    if not (start.recorded and end.recorded):
+    """Milliseconds between two events, by the host's clock: they say nothing about a GPU."""
+    if start.recorded is None or end.recorded is None:
         raise RuntimeError("cudaErrorInvalidResourceHandle: an event was never recorded")
-    return 0.0
+    return 1e3 * (end.recorded - start.recorded)
 
 
 def runtime() -> ModuleType:
@@ -175,6 +187,8 @@ def runtime() -> ModuleType:
     found.getDevice, found.getDeviceCount = current, lambda: COUNT
     found.setDevice = lambda device: Device(device).use()
     found.deviceSynchronize = synchronised
+    found.runtimeGetVersion = found.driverGetVersion = lambda: 13000
+    found.memGetInfo = lambda: (1 << 30, 1 << 30)
     found.getDeviceProperties = lambda device: {"name": b"a CPU that runs CUDA's threads", "multiProcessorCount": 2, "major": 9,
                                                 "minor": 0, "sharedMemPerBlockOptin": 232448, "warpSize": 32}
     found.CUDA_R_32F, found.CUDA_R_64F, found.CUDA_R_16F, found.CUDA_R_16BF = 0, 1, 2, 14
@@ -185,7 +199,7 @@ def make() -> ModuleType:
     """cupy.cuda."""
     found: Any = ModuleType("cupy.cuda")
     found.Device, found.Stream, found.Event = Device, Stream, Event
-    found.MemoryPool, found.PinnedMemoryPool = MemoryPool, PinnedMemoryPool
+    found.MemoryPool, found.PinnedMemoryPool, found.MemoryHook = MemoryPool, PinnedMemoryPool, MemoryHook
     found.is_available = lambda: True
     found.get_current_stream = lambda device_id=None: _streams[-1]
     found.get_device_id = current

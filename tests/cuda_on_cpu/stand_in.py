@@ -136,6 +136,9 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
         synchronised()
         return self._a.item()
 
+    def tolist(self) -> Any:
+        return self.get().tolist()
+
     def scatter_add(self, slices: Any, value: Any) -> None:
         np.add.at(self._a, _unwrap(slices), _unwrap(value))
 

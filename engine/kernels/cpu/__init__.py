@@ -7,10 +7,10 @@ look-up is that of an ordinary module attribute.
 
 import sys
 from importlib import import_module
-from types import ModuleType
 from typing import Any
 
 from chainrule.kernels import reference
+from chainrule.kernels.namespace import Namespace
 
 WHERE = {
     # activations
@@ -119,12 +119,4 @@ def __getattr__(name: str) -> Any:
     return found
 
 
-class _Namespace(ModuleType):
-    """Importing a file binds it to its package under its own name; a kernel of that name goes before its file."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not (name in WHERE and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Namespace
+sys.modules[__name__].__class__ = Namespace

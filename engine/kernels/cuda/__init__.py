@@ -7,10 +7,10 @@ this one; `launch.py` alone compiles and launches them. Importing this package i
 
 import sys
 from importlib import import_module
-from types import ModuleType
 from typing import Any
 
 from chainrule.kernels.cuda import definitions
+from chainrule.kernels.namespace import Namespace
 
 WHERE = {
     # attention
@@ -91,6 +91,7 @@ WHERE = {
     "random_normal": "random",
     "random_uniform": "random",
     # pooling
+    "adaptive_max_pool_indices": "pooling",
     "average_pool": "pooling",
     "average_pool_transpose": "pooling",
     "max_pool": "pooling",
@@ -128,12 +129,4 @@ def __getattr__(name: str) -> Any:
     return found
 
 
-class _Namespace(ModuleType):
-    """Importing a file binds it to its package under its own name; a kernel of that name goes before its file."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not (name in WHERE and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Namespace
+sys.modules[__name__].__class__ = Namespace

@@ -4,11 +4,12 @@ multiply-adds.
 Kept for the backward pass is one number a query, in base 2 the logarithm of the sum of its scores' exponentials. Inputs are read
 where they lie, however their leading axes are spread, and masks are not copied; results lie as their inputs do, so that heads cut
 out of one projection go back into one. No two blocks of threads add to the same number: the bits are the same every time. Declined,
-and left to the definition: dropout, the gradient of an additive mask, float64, heads of more than 128 elements, sizes of zero.
+and left to the definition: dropout, the gradient of an additive mask, float64, heads of more than 128 elements, sizes of zero;
+and all where a device is older than sm_80 or has not the shared memory (float32 heads of more than 64 elements take 146 KB).
 """
 
 import math
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import cupy
@@ -43,6 +44,21 @@ _forward = Kernel("attention.cu", "attention_forward", _instances(FORWARD))
 _deltas = Kernel("attention.cu", "attention_deltas", [("float32",), *[(dtype,) for dtype in HALVES]])
 _backward_keys = Kernel("attention.cu", "attention_backward_keys", _instances(BACKWARD))
 _backward_queries = Kernel("attention.cu", "attention_backward_queries", _instances(BACKWARD))
+
+
+@cache
+def _room(device: int) -> int:
+    """Bytes of shared memory that a block may have; none on a device that is older than the instructions of ptx.cuh."""
+    found = cupy.cuda.Device(device)
+    return int(found.attributes["MaxSharedMemoryPerBlockOptin"]) if int(found.compute_capability) >= 80 else 0
+
+
+def _shared(tile: tuple[int, int], size: int, itemsize: int, copies: int) -> int:
+    """Bytes of shared memory of a block with `copies` tiles of its rows and four of columns, two of them on their way."""
+    strips, columns = tile
+    height, numbers = WARPS * 16 * strips, 4 * columns  # (lse and delta of two tiles, in one of the kernels)
+    scratch = height * (columns + 8) if itemsize == 4 else 0  # where in float32 the lanes of a warp exchange weights
+    return (copies * height + 4 * columns) * (size * itemsize + 16) + 4 * (numbers + scratch)
 
 
 @lru_cache(1024)
@@ -127,14 +143,15 @@ class _Problem:
     def run(self, kernel: Kernel, tiles: Any, entries: int, rows: int, copies: int, arguments: tuple[Any, ...]) -> None:
         """Launch a kernel with blocks of 64 strips of rows, of `entries` times `rows`; it has `copies` tiles of that many rows."""
         strips, columns = tiles[self.kind][self.rounded]
-        height, pitch = WARPS * 16 * strips, self.rounded + 16 // self.dtype.itemsize
-        shared = (copies * height + 4 * columns) * pitch * self.dtype.itemsize
-        if kernel is _backward_keys:
-            shared += 4 * columns * 4  # lse and delta of two tiles
-        if self.kind == "float":
-            shared += height * (columns + 8) * 4  # where the lanes of a warp exchange weights
-        kernel(self.dtype, self.rounded, strips, columns, grid=(-(-rows // height) * entries,), block=(32 * WARPS,), shared=shared,
+        kernel(self.dtype, self.rounded, strips, columns, grid=(-(-rows // (WARPS * 16 * strips)) * entries,), block=(32 * WARPS,),
+               shared=_shared((strips, columns), self.rounded, self.dtype.itemsize, copies),
                arguments=(*arguments, self.described()))
+
+    def fits(self) -> bool:
+        """Whether the device can run the kernels."""
+        return _room(cupy.cuda.runtime.getDevice()) >= max(
+            _shared(tiles[self.kind][self.rounded], self.rounded, self.dtype.itemsize, copies)
+            for tiles, copies in ((FORWARD, 1), (BACKWARD, 2)))
 
 
 def scaled_dot_product_attention(query: Any, key: Any, value: Any, attn_mask: Any, *, dropout_p: float,
@@ -148,6 +165,8 @@ def scaled_dot_product_attention(query: Any, key: Any, value: Any, attn_mask: An
     if enable_gqa and key.shape[-3] != value.shape[-3]:
         return NotImplemented
     problem = _Problem(query, key, value, attn_mask, is_causal, scale, enable_gqa)
+    if not problem.fits():
+        return NotImplemented
     out = _lying_like(query, problem.lead, problem.queries, problem.width)
     lse = cupy.empty((problem.entries, problem.queries), np.float32)
     target = problem.put("out", out, problem.lead)

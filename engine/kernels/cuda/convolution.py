@@ -24,7 +24,7 @@ import cupy
 import numpy as np
 
 from chainrule.kernels.cuda import definitions
-from chainrule.kernels.cuda.arrays import THREADS, blocks, served, wide
+from chainrule.kernels.cuda.arrays import THREADS, blocks, like, served, wide
 from chainrule.kernels.cuda.launch import FLOATS, HALVES, Kernel, contiguous, instances
 from chainrule.kernels.cuda.matmul import multiply, tf32
 from chainrule.kernels.cuda.planes import extents
@@ -99,8 +99,8 @@ def _turned(x: Any, images: int, groups: int, channels: int) -> Any:
     return out
 
 
-def _run(source: Any, weight: Any, bias: Any, target: Any, g: Geometry, backward: bool) -> Any:
-    """target = the convolution of the source (+ bias), or backward its adjoint of the source."""
+def _run(source: Any, weight: Any, bias: Any, target: Any, g: Geometry, backward: bool, turned: Any = None) -> Any:
+    """target = the convolution of the source (+ bias), or backward its adjoint of the source; `turned`: see `_turned_y`."""
     sources, targets = (g.outputs, g.inputs) if backward else (g.inputs, g.outputs)
     source, weight, bias, dtype = contiguous(source), contiguous(weight), contiguous(bias), target.dtype
     if g.pointwise:
@@ -111,7 +111,7 @@ def _run(source: Any, weight: Any, bias: Any, target: Any, g: Geometry, backward
         return target
     side, grid = _tiles(dtype, targets, g.positions(backward), g.groups * (prod(g.stride) if backward else 1))
     if _by_tensor_cores(dtype):
-        source = _turned(source, g.images, g.groups, sources)
+        source = _turned(source, g.images, g.groups, sources) if turned is None else turned
         weight = _turned(weight, g.groups, 1, sources) if backward else _turned(weight, g.groups * g.outputs, 1, sources)
         _convolve_tensor(dtype, side // 32, backward, grid=grid, block=(THREADS,), shared=SHARED * side,
                          arguments=(source, weight, bias, target, g.images, source.shape[-1], targets, g.groups, *g.extents))
@@ -140,8 +140,14 @@ def _tiles(dtype: Any, rows: int, columns: int, many: int) -> tuple[int, tuple[i
     return (64, grid(64)) if small else (128, grid(128))
 
 
-def _weight(x: Any, y: Any, weight: Any, g: Geometry) -> Any:
-    """weight = the adjoint in the weight."""
+def _turned_y(y: Any, g: Geometry) -> Any:
+    """The copy of y with channels last that both adjoints read where they go by tensor cores, else None."""
+    tiles = not (g.direct() or g.pointwise) and _by_tensor_cores(y.dtype)
+    return _turned(y, g.images, g.groups, g.outputs) if tiles else None
+
+
+def _weight(x: Any, y: Any, weight: Any, g: Geometry, turned: Any = None) -> Any:
+    """weight = the adjoint in the weight; `turned`: see `_turned_y`."""
     x, y, dtype = contiguous(x), contiguous(y), weight.dtype
     if g.direct():
         _correlate_direct(dtype, grid=(weight.size,), block=(THREADS,),
@@ -152,7 +158,7 @@ def _weight(x: Any, y: Any, weight: Any, g: Geometry) -> Any:
     side, (columns, rows, _) = _tiles(dtype, g.outputs, inputs * g.taps, g.groups)
     share, splits = _shares(g.positions(False), columns * rows * g.groups)
     if tensor:
-        x, y = _turned(x, g.images, g.groups, g.inputs), _turned(y, g.images, g.groups, g.outputs)
+        x, y = _turned(x, g.images, g.groups, g.inputs), _turned(y, g.images, g.groups, g.outputs) if turned is None else turned
         part = cupy.empty((splits, weight.shape[0], g.taps, inputs), np.float32)
         _correlate_tensor(dtype, side // 32, grid=(columns, rows, g.groups * splits), block=(THREADS,), shared=SHARED * side,
                           arguments=(x, y, part, g.images, inputs, g.outputs, y.shape[-1], g.groups, share, *g.extents))
@@ -213,7 +219,8 @@ def affine_convolution_grad(g: Any, x: Any, weight: Any, stride: Sizes, padding:
     """The gradients (x, weight, bias) of <g, affine_convolution(x, weight, bias)>; None where not wanted."""
     if not _takes(g, x, weight):
         return NotImplemented
-    settings: Any = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
-    return (convolution_transpose(g, weight, **settings, size=x.shape[2:]) if wanted[0] else None,
-            convolution_weight(x, g, **settings, size=weight.shape[2:]) if wanted[1] else None,
+    geometry = Geometry(x.shape, weight.shape, g.shape[2:], stride, padding, dilation, groups)
+    turned = _turned_y(g, geometry) if wanted[0] and wanted[1] else None
+    return (_run(g, weight, None, like(x), geometry, True, turned) if wanted[0] else None,
+            _weight(x, g, like(weight), geometry, turned) if wanted[1] else None,
             sum_of_channels(g) if wanted[2] else None)

@@ -41,6 +41,25 @@ __global__ void max_windows(const T* __restrict__ x, T* __restrict__ y, unsigned
     }
 }
 
+// The same for windows that divide the axes evenly: window i of an axis has elements ⌊i size / out⌋ ... ⌈(i + 1) size / out⌉ - 1.
+template <typename T>
+__global__ void adaptive_max_windows(const T* __restrict__ x, long long* __restrict__ index, int elements, int input_h, int output_h,
+                                     int input_w, int output_w) {
+    const long long element = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    if (element >= elements) return;
+    const Three at = split_by(output_h, output_w)((int)element);
+    const T* plane = x + (long long)at.a * input_h * input_w;
+    const int top = (long long)at.b * input_h / output_h, bottom = ((at.b + 1ll) * input_h + output_h - 1) / output_h;
+    const int left = (long long)at.c * input_w / output_w, right = ((at.c + 1ll) * input_w + output_w - 1) / output_w;
+    int place = top * input_w + left;
+    for (int row = top; row < bottom; row++)
+        for (int column = left; column < right; column++) {
+            const wide<T> value = load(plane[row * input_w + column]);
+            if (value > load(plane[place]) || value != value) place = row * input_w + column;
+        }
+    index[element] = place;
+}
+
 // The windows that see position i of an axis, and by which tap: f(window, tap) for each.
 template <class F> __device__ __forceinline__ void windows_of(int i, Extent e, F f) {
     for (int tap = 0; tap < e.kernel; tap++) {

@@ -20,6 +20,7 @@ from chainrule.kernels.reference.pooling import check_output, pooled_size
 from chainrule.kernels.reference.windows import Sizes
 
 _max = Kernel("pooling.cu", "max_windows", instances(FLOATS + HALVES, (False, True)))
+_adaptive_max = Kernel("pooling.cu", "adaptive_max_windows", instances(FLOATS + HALVES))
 _max_grad = Kernel("pooling.cu", "max_windows_grad", instances(FLOATS + HALVES))
 _mean = Kernel("pooling.cu", "mean_windows", instances(FLOATS + HALVES))
 _mean_grad = Kernel("pooling.cu", "mean_windows_grad", instances(FLOATS + HALVES))
@@ -79,6 +80,17 @@ def max_pool_grad(g: Any, x: Any, choice: Any, kernel: Sizes, stride: Sizes, pad
     sizes = extents(tuple(x.shape[2:]), tuple(g.shape[2:]), tuple(kernel), tuple(stride), tuple(padding), tuple(dilation))
     _max_grad(x.dtype, grid=blocks(found.size), block=(THREADS,), arguments=(contiguous(g), choice, found, found.size, *sizes))
     return (found,)
+
+
+def adaptive_max_pool_indices(x: Any, *, out: Sizes) -> Any:
+    """As max_pool_indices, for windows that divide each axis evenly: x (N, C, *S) -> int64 (N, C, *out)."""
+    if not _takes(x) or not prod(x.shape[2:]):
+        return definitions.find("adaptive_max_pool_indices")(x, out=out)
+    index = cupy.empty((*x.shape[:2], *out), np.int64)
+    sizes = [(1, 1)] * (4 - x.ndim) + list(zip(x.shape[2:], out, strict=True))
+    _adaptive_max(x.dtype, grid=blocks(index.size), block=(THREADS,),
+                  arguments=(contiguous(x), index, index.size, *(int(n) for axis in sizes for n in axis)))
+    return index
 
 
 def average_pool(x: Any, *, kernel: Sizes, stride: Sizes, padding: Sizes, ceil_mode: bool, count_include_pad: bool,
