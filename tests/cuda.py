@@ -52,6 +52,28 @@ def shuffled(seed: int) -> Any:
         simulator.Settings.order, simulator.Settings.seed = before
 
 
+@contextlib.contextmanager
+def no_synchronisation() -> Any:
+    """An error where the host waits for the device. On a GPU the work is captured into a graph, during which CUDA refuses to wait,
+    and then runs; so what is launched must be compiled, and its memory in the pool: do the same once before."""
+    if simulated():
+        from tests.cuda_on_cpu import devices
+
+        with devices.no_synchronisation():
+            yield
+        return
+    import cupy
+
+    with cupy.cuda.Stream(non_blocking=True) as stream:
+        stream.begin_capture()
+        try:
+            yield
+        finally:
+            graph = stream.end_capture()
+        graph.launch(stream)
+        stream.synchronize()
+
+
 def run(function: Any, *args: Any, repeatable: bool = True, **static: Any) -> Any:
     """What `function` returns of arguments on the device, as NumPy arrays. In the simulator it is run in order and in a
     shuffled order, which must give the same bits unless `repeatable` is False (for sums by atomics)."""

@@ -87,7 +87,7 @@ def test_a_step_does_not_wait_for_the_device(name: str) -> None:
     assert not np.array_equal(flat(parameters), flat(made("cpu", shapes=[(4, 3), (2, 6)])))
 
 
-@pytest.mark.parametrize("dtype", [np.float16])
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
 @pytest.mark.parametrize(("name", "options"), [("SGD", {"momentum": 0.9}), ("Adam", {}), ("RMSprop", {}), ("Adagrad", {}),
                                                ("Rprop", {}), ("NAdam", {})])
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
@@ -147,7 +147,7 @@ def test_states_go_to_the_parameters_device(sample: OptimSample, first: str, sec
 # Clipping
 
 @pytest.mark.parametrize("norm_type", [2.0, 1.0, 3.5, "inf"])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16, ml_dtypes.bfloat16])
 def test_norms(norm_type: Any, dtype: Any, calls: list[bool]) -> None:
     parameters, others = made("cuda", dtype), made("cpu", dtype)
     for p in (*parameters, *others):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from chainrule.kernels import reference
-from tests.cuda import check, close, cuda, run
+from tests.cuda import check, close, cuda, no_synchronisation, run, to_device, to_host
 from tests.kernels import normal
 
 pytestmark = pytest.mark.gpu
@@ -41,3 +41,18 @@ def test_not_a_number_and_infinity(name: str) -> None:
     x[1, 3], x[2, 5], x[3, :], x[4, 1] = np.nan, np.inf, -np.inf, -np.inf
     with np.errstate(all="ignore"):
         close(run(getattr(cuda(), name), x, axis=1), getattr(reference, name)(x.astype(np.float64), axis=1), np.float32)
+
+
+@NAMES
+def test_the_host_does_not_wait(name: str) -> None:
+    x, g = to_device([normal(0, 4, 40, dtype=np.float32), normal(1, 4, 40, dtype=np.float32)])
+
+    def both() -> Any:
+        out = getattr(cuda(), name)(x, axis=-1)
+        return out, *getattr(cuda(), name + "_grad")(g, out, -1)
+
+    expected = to_host(both())
+    with no_synchronisation():
+        found = both()
+    for one, right in zip(to_host(found), expected, strict=True):
+        np.testing.assert_array_equal(one, right)

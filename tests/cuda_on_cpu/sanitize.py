@@ -1,8 +1,9 @@
-"""Every kernel under AddressSanitizer and under the detector of races: `python -m tests.cuda_on_cpu.sanitize [pytest's arguments]`.
+"""Every kernel under AddressSanitizer and the detector of races: `python -m tests.cuda_on_cpu.sanitize [pytest's arguments]`.
 
-The tests marked `gpu` run twice side by side, in processes of their own: AddressSanitizer's library must be loaded before Python
-is. They check values as ever, so nothing but these two runs is needed to test the kernels. On a machine with a GPU this says
-nothing about the GPU; there, run compute-sanitizer.
+Two runs of pytest side by side, in processes of their own: AddressSanitizer's library must be loaded before Python is. The
+detector's run takes all tests marked `gpu`, AddressSanitizer's the kernels' own. They check values as ever, so nothing else is
+needed to test the kernels but the simulator's tests. On a machine with a GPU this says nothing about the GPU; there, run
+compute-sanitizer.
 """
 
 import os
@@ -12,6 +13,8 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+# what runs kernels that other files test, too: ops, layers, examples, ...
+WHOLE = {"data", "examples", "layers", "ops", "optim", "simulator", "stand_in", "tensors", "training"}
 MODES: dict[str, dict[str, str]] = {
     "asan": {"ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=1"},
     "races": {},
@@ -22,8 +25,9 @@ def environment(mode: str) -> dict[str, str]:
     """The environment of a Python that runs kernels in that mode."""
     added = {**MODES[mode], "CUDA_ON_CPU": "required", "CUDA_ON_CPU_MODE": mode}
     if mode == "asan":
-        library = subprocess.run(["g++", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True).stdout.strip()
-        added["LD_PRELOAD"] = library
+        added["LD_PRELOAD"] = ":".join(  # (without the second, exceptions thrown by others' C++ end the process)
+            subprocess.run(["g++", f"-print-file-name={name}"], capture_output=True, text=True, check=True).stdout.strip()
+            for name in ("libasan.so", "libstdc++.so"))
     return {**os.environ, **added}
 
 
@@ -35,9 +39,10 @@ def start(mode: str, arguments: list[str], output: int) -> subprocess.Popen[byte
 
 def main(arguments: list[str]) -> int:
     """The number of runs that failed."""
-    given = arguments or [str(p.relative_to(ROOT)) for p in sorted((ROOT / "tests").glob("test_cuda_*.py"))]
+    kernels = [str(p.relative_to(ROOT)) for p in sorted((ROOT / "tests").glob("test_cuda_*.py"))
+               if p.stem.removeprefix("test_cuda_") not in WHOLE]
     outputs = {mode: tempfile.TemporaryFile() for mode in MODES}
-    runs = {mode: start(mode, given, outputs[mode].fileno()) for mode in MODES}
+    runs = {mode: start(mode, arguments or (kernels if mode == "asan" else ["tests"]), outputs[mode].fileno()) for mode in MODES}
     failed = 0
     for mode, run in runs.items():
         status = run.wait()
