@@ -196,3 +196,10 @@ def test_other_libraries_share_the_memory(library: str) -> None:
     theirs[1] = 7.0
     cr.cuda.synchronize()
     assert ours.tolist() == [0.0, 7.0, 2.0]
+
+
+def test_bfloat16_is_sorted() -> None:
+    x = cr.tensor([2.0, -1.0, float("nan"), 0.5, 2.0]).to(cr.bfloat16)
+    for descending in (False, True):
+        here, there = x.sort(descending=descending), x.to("cuda").sort(descending=descending)
+        assert there[1].cpu().tolist() == here[1].tolist() and there[0].dtype == x.dtype

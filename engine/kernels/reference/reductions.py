@@ -183,6 +183,8 @@ def cumprod_grad(g: Any, input: Any, axis: int) -> Any:
 
 def argsort(x: Any, *, axis: int = -1, descending: bool = False) -> Any:
     """Indices that sort x, equal elements in their order; NaN counts as the largest."""
+    if x.dtype.kind == "V":  # bfloat16, which CuPy does not sort
+        x = x.astype(np.float32)
     if not descending:
         return np.argsort(x, axis=axis, kind="stable")
     if not x.ndim:
