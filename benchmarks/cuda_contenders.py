@@ -1,7 +1,7 @@
 """The contenders on a GPU: chainrule, its own kernel for matrix products, CuPy, and PyTorch eager and compiled.
 
-All are timed by CUDA events around calls that do not wait for one another. One call goes ahead of the first event, so that the
-GPU has work while Python prepares the next: what is measured is the GPU's time, or Python's where that takes longer.
+All are timed by CUDA events around calls that do not wait for one another. Of short ones one call goes ahead of the first event, so
+that the GPU has work while Python prepares the next: what is measured is the GPU's time, or Python's where that takes longer.
 """
 
 from collections.abc import Callable
@@ -79,7 +79,8 @@ class OnCuda(Named):
 def by_events(events: Any, elapsed: Callable[[Any, Any], float], step: Callable[[], Any], number: int) -> float:
     """Seconds per call over `number` calls, between two events; `elapsed` gives milliseconds."""
     start, end = events(), events()
-    step()
+    if number > 1:
+        step()
     start.record()
     for _ in range(number):
         step()

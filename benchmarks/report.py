@@ -51,7 +51,8 @@ def head(results: dict[str, Any]) -> str:
 def rates(result: dict[str, Any], seconds: float) -> list[str]:
     """The operations and bytes of the case in a second."""
     found = [f"{result['flops'] / seconds / 1e12:.3g} TFLOP/s"] if result["flops"] else []
-    return found + ([f"{result['bytes'] / seconds / 1e9:.0f} GB/s"] if result["bytes"] else [])
+    one_pass = result["bytes"] and result["case"].startswith("operations/")  # of a training step only Adam's bytes are counted
+    return found + ([f"{result['bytes'] / seconds / 1e9:.0f} GB/s"] if one_pass else [])
 
 
 def rows(result: dict[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """python -m benchmarks --device cuda: every case runs at a small size and computes what the CPU does. No test asserts speed."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from benchmarks.cuda_cases import cuda_cases
 from benchmarks.processes import ROOT, Failed
 from benchmarks.ranking import close
 from benchmarks.worker import Bench
+from tests.checkout import run
 from tests.cuda_on_cpu import simulated
 
 pytestmark = pytest.mark.gpu
@@ -47,7 +49,7 @@ def outputs(case: Case, name: str, device: str, folder: Path) -> list[float]:
     weights = str(running.initial_weights(case, folder)) if isinstance(case, Workload) else None
     found = bench(name, device)
     told: list[float] = found.prepare_case(case, weights)["outputs"]
-    assert found.memory()["peak"] >= 0 and found.round(0.0)["seconds"] >= 0
+    assert found.round(0.0)["seconds"] >= 0 and found.memory()["peak"] >= 0
     return told
 
 
@@ -70,6 +72,57 @@ def test_every_case_computes_what_the_cpu_does(name: str, folder: Path) -> None:
         assert close(found, outputs(case, "chainrule-tiled", "cuda", folder), case.tolerance)
     if isinstance(case, Operation) and case.numpy and not (simulated() and case.precision == "tf32"):
         assert close(found, outputs(case, "cupy", "cuda", folder), case.tolerance)
+
+
+# PyTorch in a process of its own, on the CPU where it finds no GPU.
+TORCH = """
+import json, sys, time
+import torch
+from benchmarks import cuda_contenders, worker
+from benchmarks.contenders import contender
+from benchmarks.cuda_cases import cuda_cases
+
+class Event:
+    def __init__(self, enable_timing):
+        assert enable_timing
+    def record(self):
+        self.time = time.perf_counter()
+    def synchronize(self):
+        pass
+    def elapsed_time(self, end):
+        return 1e3 * (end.time - self.time)
+
+if not torch.cuda.is_available():
+    autocast = torch.autocast
+    cuda_contenders.OnCuda.device = "cpu"
+    torch.autocast = lambda device, dtype: autocast("cpu", dtype=dtype)
+    torch.cuda.is_available, torch.cuda.max_memory_allocated, torch.cuda.Event = lambda: True, lambda: 1, Event
+    torch.cuda.synchronize = torch.cuda.empty_cache = torch.cuda.reset_peak_memory_stats = lambda: None
+worker.WARM, worker.COMPARED_STEPS = 0.0, 2
+bench = worker.Bench(contender("torch", "cuda"), 0, "cuda")
+bench.who.sample = 0.0
+found = {}
+for case in cuda_cases(small=True):
+    if case.name not in sys.argv[2].split(","):
+        continue
+    start = time.perf_counter()
+    weights = f"{sys.argv[1]}/{case.name.removesuffix('-' + case.precision).replace('/', '-')}.npz"
+    found[case.name] = bench.prepare_case(case, weights)["outputs"]
+    bench.memory()
+    print(case.name, f"{time.perf_counter() - start:.2f} s")
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.peers
+def test_torch_computes_the_same(folder: Path) -> None:
+    pytest.importorskip("torch")
+    training = {f"{case.name.removesuffix(case.precision)}training-{case.precision}": case.name for case in SMALL.values()}
+    forward = {training[name] for name in SMALL if name in training}  # what the training cases compute too
+    ours = {name: outputs(case, "chainrule", "cuda", folder) for name, case in SMALL.items() if name not in forward}
+    printed = run([sys.executable, "-c", TORCH, folder, ",".join(ours)], ROOT, OMP_NUM_THREADS="1")
+    found = json.loads(printed.splitlines()[-1])
+    assert [name for name in ours if not close(found[name], ours[name], SMALL[name].tolerance)] == [], printed
 
 
 def test_what_a_contender_cannot_do_it_says() -> None:

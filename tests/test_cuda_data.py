@@ -67,3 +67,25 @@ def test_a_loop_that_is_left_goes_on_where_it_was() -> None:
 def test_a_device_that_is_not_there() -> None:
     with pytest.raises(RuntimeError, match="no such CUDA device"):
         DataLoader([1], device="cuda:77")
+
+
+def test_a_batch_of_a_number() -> None:
+    loader = DataLoader([1.5], batch_size=None, collate_fn=cr.tensor, device="cuda")
+    assert [(x.shape, x.item(), x.is_cuda) for x in loader] == [((), 1.5, True)]
+
+
+def test_copies_outlive_their_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    from chainrule.data import prefetch
+
+    waited, arrived = [], prefetch.Sent.arrived
+    monkeypatch.setattr(prefetch.Sent, "arrived", lambda sent: (waited.append(sent.event), arrived(sent))[1])
+    held: Any = prefetch._busy.__class__()
+    monkeypatch.setattr(prefetch, "_busy", held)
+    batches = iter(DataLoader(list(range(6)), batch_size=2, device="cuda"))
+    next(batches)
+    last = held[-1][0]
+    assert last not in waited, "the second batch is on its way"
+    closed: list[Any] = []
+    monkeypatch.setattr(prefetch.Copier, "close", lambda self: closed.append(self.last))
+    batches.close()
+    assert closed == [last] and held[-1][0] is last and held[-1][1], "what the copy reads stays"

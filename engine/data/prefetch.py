@@ -8,12 +8,16 @@ host never does.
 
 from collections import deque
 from collections.abc import Generator, Mapping
+from threading import Lock
 from typing import Any
 
 import numpy as np
 
 from chainrule import cuda
 from chainrule.tensor import Tensor
+
+_busy: deque[tuple[Any, list[Any]]] = deque()  # page-locked memory that copies may still be reading, though their loop be over
+_lock = Lock()
 
 
 class Sent:
@@ -39,22 +43,32 @@ class Copier:
         self.cupy, self.device = cupy, device
         with cuda.device(device):
             self.stream = cupy.cuda.Stream(non_blocking=True)
-        self.busy: deque[tuple[Any, list[Any]]] = deque()  # page-locked memory that copies may still be reading
+        self.last: Any = None  # the event at the end of the last copy
 
     def send(self, batch: Any) -> Sent:
         """Begin to copy the batch's tensors; what is no tensor stays as it is."""
         held: list[Any] = []
         with cuda.device(self.device):
-            moved = self._moved(batch, held)
-            event = self.stream.record()
-        while self.busy and self.busy[0][0].done:
-            self.busy.popleft()
-        self.busy.append((event, held))
-        return Sent(moved, event)
+            try:
+                moved = self._moved(batch, held)
+            finally:  # an error may come after some tensors were sent
+                self.last = self.stream.record()
+                with _lock:
+                    while _busy and _busy[0][0].done:
+                        _busy.popleft()
+                    _busy.append((self.last, held))
+        return Sent(moved, self.last)
+
+    def close(self) -> None:
+        """Let what is launched from here on wait for all copies, also for those of batches that nobody took: their memory becomes
+        other arrays'."""
+        if self.last is not None:
+            with cuda.device(self.device):
+                self.cupy.cuda.get_current_stream().wait_event(self.last)
 
     def _moved(self, value: Any, held: list[Any]) -> Any:
         if isinstance(value, Tensor):
-            return value if value.is_cuda else Tensor(self._copied(np.ascontiguousarray(value._data), held))
+            return value if value.is_cuda else Tensor(self._copied(np.asarray(value._data, order="C"), held))
         if isinstance(value, Mapping):
             return {key: self._moved(v, held) for key, v in value.items()}
         if isinstance(value, list | tuple):
@@ -98,3 +112,4 @@ def on_device(batches: Generator[Any, None, None], device: Any) -> Generator[Any
             raise error
     finally:
         batches.close()
+        copier.close()

@@ -246,7 +246,7 @@ class Function:
     def __init__(self, name: str, mode: str, path: Path, call: Any, signature: list[str], shared: Any, guards: Any) -> None:
         self.name, self.mode, self.path = name, mode, path
         self.call, self.signature, self.shared, self.guards = call, signature, shared, guards
-        self.max_dynamic_shared_size_bytes = 48 * 1024
+        self.max_dynamic_shared_size_bytes = 48 * 1024 - sum(shared[1::2])  # what the kernel declares itself counts
 
     def __call__(self, grid: Any, block: Any, args: Any, *, shared_mem: int = 0, enable_cooperative_groups: bool = False,
                  stream: Any = None) -> None:

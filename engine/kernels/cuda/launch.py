@@ -11,6 +11,7 @@ than 32 bits; pass np.int64(n) for `long long`), a float as `float`, a bool as `
 grid launches nothing. Launches go to CuPy's current stream and never wait.
 """
 
+from hashlib import sha1
 from itertools import chain
 from math import prod
 from pathlib import Path
@@ -22,12 +23,13 @@ import numpy as np
 from chainrule.errors import KernelError
 
 FOLDER = Path(__file__).parent
-OPTIONS = ("-std=c++17", f"-I{FOLDER}")
+# CuPy's cache on disk knows a kernel by its source and its options, not by the headers: a word about them is an option
+HEADERS = sha1(b"".join(p.read_bytes() for p in sorted(FOLDER.glob("*.cuh"))), usedforsecurity=False).hexdigest()[:16]
+OPTIONS = ("-std=c++17", f"-I{FOLDER}", f"-DHEADERS_{HEADERS}")
 C_TYPES = {"float16": "__half", "bfloat16": "__nv_bfloat16", "float32": "float", "float64": "double", "int32": "int",
            "int64": "long long", "uint8": "unsigned char", "bool": "bool"}
 FLOATS = ("float32", "float64")
 HALVES = ("float16", "bfloat16")
-STATIC_LIMIT = 48 * 1024  # bytes of shared memory that a block may have without asking
 
 
 def c_name(argument: Any) -> str:
@@ -85,9 +87,9 @@ class Kernel:
         function = self.compiled.get(key)
         if function is None:
             function = self.compiled[key] = self.compile(template)
-        if shared > STATIC_LIMIT and function.max_dynamic_shared_size_bytes < shared:
-            function.max_dynamic_shared_size_bytes = shared
         try:
+            if shared and function.max_dynamic_shared_size_bytes < shared:  # unasked 48 KiB, with what the kernel declares itself
+                function.max_dynamic_shared_size_bytes = shared
             function(grid, block, tuple([self.argument(a) for a in arguments]), shared_mem=shared)
         except Exception as error:
             shapes = ", ".join(f"{a.dtype}{tuple(a.shape)}" if hasattr(a, "shape") and a.shape else repr(a) for a in arguments)
