@@ -154,7 +154,7 @@ def test_every_public_op_has_a_sample() -> None:
 
 
 # not functions of tensors alone, or random beyond a seed; in-place forms (relu_) write what their sampled twins compute
-TESTED_ELSEWHERE = {"from_dlpack", "from_numpy", "functional.gumbel_softmax"}
+TESTED_ELSEWHERE = {"from_dlpack", "from_numpy", "functional.gumbel_softmax", "get_default_device", "set_default_device"}
 
 
 def public_functions() -> list[tuple[str, Any]]:

@@ -23,7 +23,7 @@ LEFT_OUT = {
 ADDED = {
     "layers": {"EmbeddingBag": {"_freeze"}},  # what from_pretrained shares with Embedding, which has it in torch too
     "optim": {"Muon": {"maximize"}},  # all optimizers have it
-    "data": {"TensorDataset": {"transform"}},
+    "data": {"TensorDataset": {"transform"}, "DataLoader": {"device"}},
 }
 
 # (place, name, torch's argument): ours and its default. An iterable of nothing stands for None: no case of its own.
