@@ -203,3 +203,4 @@ def test_bfloat16_is_sorted() -> None:
     for descending in (False, True):
         here, there = x.sort(descending=descending), x.to("cuda").sort(descending=descending)
         assert there[1].cpu().tolist() == here[1].tolist() and there[0].dtype == x.dtype
+    assert x[:2].to("cuda").median().cpu().tolist() == -1

@@ -253,7 +253,7 @@ def _call(function: Any, path: str, args: Any, options: Any, owner: Any = None) 
         flat += a if isinstance(a, list | tuple) else [a]
     if owner is None or name not in VIEWS:
         _check_devices(flat)
-    if name in ("sort", "argsort") and any(isinstance(a, ndarray) and a.dtype.kind == "V" for a in flat):
+    if name in ("sort", "argsort", "partition") and any(isinstance(a, ndarray) and a.dtype.kind == "V" for a in flat):
         raise TypeError(f"{path}: CuPy's sort, which is Thrust's, does not know bfloat16")
     try:
         with np.errstate(all="ignore"):  # CuPy never warns

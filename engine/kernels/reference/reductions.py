@@ -198,6 +198,8 @@ def median(x: Any) -> Any:
         return np.asarray(math.nan, x.dtype)
     if x.dtype.kind in REAL and np.isnan(x).any():
         return np.asarray(math.nan, x.dtype)
+    if x.dtype.kind == "V":
+        return median(x.astype(np.float32)).astype(x.dtype)
     middle = (x.size - 1) // 2
     return np.partition(x, middle, axis=None)[middle]
 
