@@ -15,8 +15,18 @@ from tests.checkout import ROOT, module_name, package_sources, run, source_files
 
 SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
 IMPORT_ALL = """
-import importlib, json, sys
-print(json.dumps({name: importlib.import_module(name).__file__ for name in json.loads(sys.argv[1])}))
+import importlib, json, pathlib, sys
+import chainrule.kernels
+
+def place(name):
+    if name.startswith("chainrule.kernels.cuda"):  # importing it needs CuPy
+        path = pathlib.Path(chainrule.kernels.__file__).parent.joinpath(*name.split(".")[2:])
+        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        assert path.exists(), path
+        return str(path)
+    return importlib.import_module(name).__file__
+
+print(json.dumps({name: place(name) for name in json.loads(sys.argv[1])}))
 """
 
 
@@ -74,6 +84,8 @@ def test_wheel_holds_the_package_and_nothing_else(wheel):
     modules = {name.removesuffix("/__init__.py").removesuffix(".py") for name in names if name.endswith(".py")}
     assert modules == {module_name(path).replace(".", "/") for path in package_sources()}
     assert "chainrule/py.typed" in names
+    sources = {path.name for path in source_files() if path.suffix in (".cu", ".cuh") and path.parts[0] == "engine"}
+    assert sources and sources == {name.rpartition("/")[2] for name in names if name.endswith((".cu", ".cuh"))}
     assert {name.split("/")[0] for name in names} == {"chainrule"}  # no tests, no benchmarks, no generic names
     assert "License-Expression: MIT" in metadata
 
