@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from chainrule import kernels
+from chainrule.kernels.reference.devices import array_module
 from chainrule.state import Flag
 
 __all__ = ["allow_tf32", "atomic_sums", "compute_capability", "current_device", "device", "device_count", "empty_cache",
@@ -38,10 +39,7 @@ class allow_tf32(Flag):
 
 
 def _cupy() -> Any:
-    kernels.connect()
-    import cupy
-
-    return cupy
+    return array_module("cuda")
 
 
 def is_available() -> bool:
